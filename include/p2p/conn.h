@@ -125,6 +125,14 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_list(struct p2p_conn *conn, char *cursor,
 P2P_MUST_CHECK enum p2p_err p2p_conn_list_all(struct p2p_conn *conn,
                                               uint64_t deadline_ms,
                                               const struct p2p_list_visitor *visitor);
+/* The contents that a name had, newest first: those before `*before` (0: with the
+ * present one), a page at a time; `*before` is replaced by the next one (0 at the end).
+ * NOT_FOUND: the owner shows no versions of it. UNSUPPORTED: the peer's program is too
+ * old. */
+typedef void p2p_conn_visit_version(void *arg, const struct p2p_history_entry *version);
+P2P_MUST_CHECK enum p2p_err p2p_conn_history(struct p2p_conn *conn, const char *name,
+                                             uint32_t *before,
+                                             p2p_conn_visit_version *visit, void *arg);
 /* Sends a PING and waits for its PONG; `*rtt_us` is the round trip in microseconds.
  * UNSUPPORTED with protocol 1. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us);

@@ -49,6 +49,10 @@ enum p2p_msg_type {
     P2P_MSG_PING = 0x1b,
     P2P_MSG_PONG = 0x1c,
     P2P_MSG_ERROR = 0x1e,
+    P2P_MSG_CHANGES_GET = 0x22, /* CHANGES? */
+    P2P_MSG_CHANGES = 0x23,
+    P2P_MSG_HISTORY_GET = 0x24, /* HISTORY? */
+    P2P_MSG_HISTORY = 0x25,
     P2P_MSG_INFO_GET = 0x28, /* INFO? */
     P2P_MSG_INFO = 0x29,
 };
@@ -126,6 +130,61 @@ struct p2p_list_entry {
     struct p2p_text name;
 };
 
+/* CHANGES?: what has changed in a folder since a place in the peer's list of changes;
+ * waits for it. */
+struct p2p_msg_changes_get {
+    uint8_t kind;   /* 0; others belong to later versions */
+    uint64_t log;   /* whose places these are; 0: none is known */
+    uint64_t after; /* the last place that is known */
+    uint16_t wait_s;
+    struct p2p_text folder; /* without a slash at its end; "": everything */
+};
+enum {
+    P2P_CHANGES_ANEW = 1,  /* another list than asked for, or `after` is too far back:
+                            * read the files with LIST? */
+    P2P_CHANGES_MORE = 2,  /* ask again at once */
+    P2P_CHANGES_WHOLE = 4, /* up to `upto` nothing is missing */
+};
+enum { P2P_CHANGE_GONE = 1 };
+struct p2p_msg_changes {
+    uint8_t flags;
+    uint64_t log, upto;
+    uint16_t count;
+    struct p2p_rd entries; /* take them with p2p_msg_get_change */
+};
+/* One name that changed, as it is now. */
+struct p2p_change_entry {
+    uint8_t flags;
+    struct p2p_digest root; /* zeros if it is gone, like the next three */
+    uint64_t size;
+    uint64_t mtime_ns;
+    uint32_t version;
+    uint64_t change; /* its place */
+    struct p2p_text name;
+};
+#define P2P_CHANGES_MAX 256 /* of one answer */
+
+/* HISTORY?: the contents that a name had. */
+struct p2p_msg_history_get {
+    struct p2p_text name;
+    uint32_t before; /* older than this version; 0: the newest */
+};
+enum { P2P_HISTORY_CURRENT = 1, P2P_HISTORY_KEPT = 2 };
+struct p2p_msg_history {
+    uint16_t count;
+    struct p2p_rd entries; /* take them with p2p_msg_get_history_entry */
+    uint32_t next;         /* for the next `before`; 0: that was all */
+};
+struct p2p_history_entry {
+    uint32_t version;
+    uint8_t flags; /* unknown bits mean nothing */
+    uint64_t size;
+    uint64_t mtime_ns;
+    uint64_t since_s, until_s; /* until: 0 if current */
+    struct p2p_digest root;
+};
+#define P2P_HISTORY_MAX 128 /* of one answer */
+
 struct p2p_msg {
     enum p2p_msg_type type;
     uint32_t req; /* 0 for READY, REKEY, CLOSE, PING, PONG */
@@ -143,12 +202,16 @@ struct p2p_msg {
         uint64_t ping;            /* PING, PONG */
         struct p2p_msg_error error;
         struct p2p_msg_info info; /* INFO_GET, INFO */
+        struct p2p_msg_changes_get changes_get;
+        struct p2p_msg_changes changes;
+        struct p2p_msg_history_get history_get;
+        struct p2p_msg_history history;
     };
 };
 
 /*
  * Encodes the message into wr (which must have room: P2P_RECORD_PLAIN_MAX always has).
- * LIST is built with the three calls below instead.
+ * LIST, CHANGES and HISTORY are built with the calls below instead.
  */
 void p2p_msg_put(struct p2p_wr *wr, const struct p2p_msg *msg);
 
@@ -183,6 +246,24 @@ bool p2p_msg_list_add(struct p2p_wr *wr, const struct p2p_list_entry *entry);
 void p2p_msg_list_end(struct p2p_wr *wr, struct p2p_text next);
 /* The entries of a parsed LIST, `count` times; they were checked when it was parsed. */
 void p2p_msg_get_list_entry(struct p2p_rd *entries, struct p2p_list_entry *entry);
+
+/* CHANGES and HISTORY, in the same way: begin, add while it returns true, end. */
+/* Begins CHANGES. */
+void p2p_msg_changes_begin(struct p2p_wr *wr, uint32_t req, uint64_t log);
+/* Adds a name. */
+bool p2p_msg_changes_add(struct p2p_wr *wr, const struct p2p_change_entry *entry);
+/* P2P_CHANGES_... */
+void p2p_msg_changes_end(struct p2p_wr *wr, uint8_t flags, uint64_t upto);
+/* As p2p_msg_get_list_entry. */
+void p2p_msg_get_change(struct p2p_rd *entries, struct p2p_change_entry *entry);
+/* Begins HISTORY. */
+void p2p_msg_history_begin(struct p2p_wr *wr, uint32_t req);
+/* Adds a content. */
+bool p2p_msg_history_add(struct p2p_wr *wr, const struct p2p_history_entry *entry);
+/* 0: that was all. */
+void p2p_msg_history_end(struct p2p_wr *wr, uint32_t next);
+/* As p2p_msg_get_list_entry. */
+void p2p_msg_get_history_entry(struct p2p_rd *entries, struct p2p_history_entry *entry);
 
 /* ---- Protocol 1: text ---- */
 

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "p2p/chunk.h"
 #include "p2p/mailbox.h"
 
 #pragma GCC visibility push(default)
@@ -121,6 +122,30 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_open_content(struct p2p_versions *v,
                                                       uint32_t version, int *fd,
                                                       struct p2p_version *out);
 
+/* ---- For other devices ---- */
+
+/* The owner decides with the setting `history` whether the devices that may download a
+ * file see its old contents, too. They never see those of before it was deleted, nor
+ * those of a file that is not there now. */
+
+/* As p2p_versions_of, with what other devices may see. NOT_FOUND: nothing. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_shown(struct p2p_versions *v, const char *name,
+                                               uint32_t before, size_t max,
+                                               p2p_versions_visit *visit, void *arg);
+/* Finds a kept content that other devices may have, with a name that `allows` accepts.
+ * NOT_FOUND. */
+P2P_MUST_CHECK enum p2p_err
+p2p_versions_shown_root(struct p2p_versions *v, const struct p2p_digest *root,
+                        bool (*allows)(void *arg, const char *name), void *arg,
+                        struct p2p_version *out);
+/* Opens a kept content with the layer of its tree, which may take a while for the first
+ * time: the file is read. *Returns owned* `fd`, and `layer` with free(). GONE,
+ * HASH_MISMATCH. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_open_tree(struct p2p_versions *v,
+                                                   const struct p2p_digest *root,
+                                                   int *fd, struct p2p_chunks *geometry,
+                                                   struct p2p_digest **layer);
+
 /* ---- Restoring ---- */
 
 struct p2p_versions_restore {
@@ -167,7 +192,7 @@ struct p2p_versions_status {
 /* Reads the numbers. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_status(struct p2p_versions *v,
                                                 struct p2p_versions_status *out);
-/* The keys are on, keep, deleted, space, free and min-age. `out` gets the value or its
+/* The keys are those of p2p_versions_key. `out` gets the value or its
  * default. NOT_FOUND: no such key. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_get(struct p2p_versions *v, const char *key,
                                              char *out, size_t cap);

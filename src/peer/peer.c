@@ -12,6 +12,7 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "p2p/service.h"
+#include "peer/history/history.h"
 
 enum { STOP_GRACE_MS = 5000, DISCOVERY_TIMEOUT_MS = 5000 };
 
@@ -142,6 +143,14 @@ start_tender(struct peer *peer)
         p2p_log_warn("old versions are not looked after: %s", p2p_err_text(err));
 }
 
+/* Other devices see old versions only while something looks after these. */
+static enum p2p_err
+start_history(struct peer *peer)
+{
+    start_tender(peer);
+    return history_new(peer->shares, peer->tender, &peer->history);
+}
+
 static enum p2p_err
 open_access(struct peer *peer)
 {
@@ -200,6 +209,7 @@ open_server(struct peer *peer)
         .compress = opt->compress,
         .identity = peer->identity,
         .shares = peer->shares,
+        .history = peer->history,
         .access = peer->access,
         .offers = peer->offers,
         .on_rules = on_rules,
@@ -418,11 +428,10 @@ peer_open(struct peer *peer)
         (err = offers_new(&peer->offers)) != P2P_OK ||
         (err = open_access(peer)) != P2P_OK || (err = open_shares(peer)) != P2P_OK ||
         (err = uploads_open(peer->opt.keys_dir, &peer->uploads)) != P2P_OK ||
-        (err = open_server(peer)) != P2P_OK)
+        (err = start_history(peer)) != P2P_OK || (err = open_server(peer)) != P2P_OK)
         return err;
     p2p_service_on_hangup(on_hangup, peer);
     on_tick(peer);
-    start_tender(peer);
     start_control(peer);
     start_mdns(peer);
     err = start_announcer(peer);
@@ -453,6 +462,7 @@ peer_close(struct peer *peer)
     server_close(server, STOP_GRACE_MS);
     (void)p2p_reach_settle(P2P_REACH_SETTLE_MS);
     uploads_close(peer->uploads);
+    history_free(peer->history);
     p2p_tender_stop(peer->tender);
     p2p_shares_close(peer->shares);
     announcer_free(announcer);

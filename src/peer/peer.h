@@ -32,6 +32,7 @@ struct peer {
     struct p2p_identity *identity;
     struct p2p_shares_folders folders; /* those that can be opened */
     struct p2p_shares *shares;
+    struct history *history;
     struct p2p_tender *tender; /* NULL: nobody looks after old versions */
     struct access *access;
     struct uploads *uploads;

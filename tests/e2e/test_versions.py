@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import wait_until
+from conftest import NO_REGISTRY, wait_until
 
 
 def quoted(name):
@@ -122,3 +122,20 @@ def test_a_peer_keeps_what_other_programs_change(suite):
     assert (shared / "f").read_bytes() == b"first"
     (shared / "g").unlink()
     assert wait_until(lambda: versions("--deleted"), 60, "it is listed as deleted")[0]["name"] == "g"
+
+    # Another device sees the versions of a file that is there once the owner says so, and downloads one.
+    there = ("--peer", peer.where, "--discovery", NO_REGISTRY, "--no-mdns")
+    refused = suite.p2p("history", "f", *there)
+    assert refused.returncode == 3 and "versions set history readers" in refused.stderr
+    suite.p2p("versions", "set", "history", "readers", "--shared-dir", shared, check=True)
+    # The list is there as soon as the present content is hashed.
+    shown = wait_until(lambda: suite.p2p("history", "f", "--json", *there).stdout, 60, "the list")
+    rows = json.loads(shown)["versions"]
+    assert [(v["end"], v["kept"]) for v in rows] == [("", True), ("replaced", True), ("replaced", True)]
+    second = str(rows[1]["version"])
+    suite.get("f", peer, more=["--version", second, "--save-as", "old"], check=True)
+    assert (suite.folder / "out" / "old").read_bytes() == b"second one"
+    assert suite.get("f", peer, more=["--version", "99"]).returncode == 3
+    assert suite.p2p("history", "g", *there).returncode == 3  # deleted: gone for others
+    suite.p2p("versions", "purge", "f", "--version", second, "--shared-dir", shared, check=True)
+    assert suite.get("f", peer, more=["--version", second, "--save-as", "older"]).returncode == 3

@@ -65,6 +65,57 @@ check_list(const cJSON *fields, const struct p2p_msg_list *list)
 }
 
 static void
+check_changes(const cJSON *f, const struct p2p_msg_changes *m)
+{
+    struct p2p_rd entries = m->entries;
+    unsigned n = 0;
+
+    assert_int_equal(m->flags, vectors_number(f, "flags"));
+    assert_true(m->log == vectors_number(f, "log"));
+    assert_true(m->upto == vectors_number(f, "upto"));
+    EACH(want, cJSON_GetObjectItem(f, "entries"))
+    {
+        struct p2p_change_entry e;
+
+        p2p_msg_get_change(&entries, &e);
+        assert_int_equal(e.flags, vectors_number(want, "flags"));
+        vectors_assert_equal(want, "root", e.root.b, 32);
+        assert_true(e.size == vectors_number(want, "size"));
+        assert_true(e.mtime_ns == vectors_number(want, "mtime_ns"));
+        assert_int_equal(e.version, vectors_number(want, "version"));
+        assert_true(e.change == vectors_number(want, "change"));
+        assert_text(want, "name", e.name);
+        n++;
+    }
+    assert_int_equal(n, m->count);
+    assert_int_equal(p2p_rd_end(&entries), P2P_OK);
+}
+
+static void
+check_history(const cJSON *f, const struct p2p_msg_history *m)
+{
+    struct p2p_rd entries = m->entries;
+    unsigned n = 0;
+
+    EACH(want, cJSON_GetObjectItem(f, "versions"))
+    {
+        struct p2p_history_entry e;
+
+        p2p_msg_get_history_entry(&entries, &e);
+        assert_int_equal(e.version, vectors_number(want, "version"));
+        assert_int_equal(e.flags, vectors_number(want, "flags"));
+        assert_true(e.size == vectors_number(want, "size"));
+        assert_true(e.mtime_ns == vectors_number(want, "mtime_ns"));
+        assert_true(e.since_s == vectors_number(want, "since"));
+        assert_true(e.until_s == vectors_number(want, "until"));
+        vectors_assert_equal(want, "root", e.root.b, 32);
+        n++;
+    }
+    assert_int_equal(n, m->count);
+    assert_int_equal(m->next, vectors_number(f, "next_before"));
+}
+
+static void
 check_meta(const cJSON *f, const struct p2p_msg_meta *m)
 {
     vectors_assert_equal(f, "root", m->root.b, 32);
@@ -135,6 +186,23 @@ check_fields(const cJSON *f, const struct p2p_msg *m)
         assert_text(f, "name", m->info.name);
         assert_text(f, "version", m->info.version);
         break;
+    case P2P_MSG_CHANGES_GET:
+        assert_int_equal(m->changes_get.kind, vectors_number(f, "kind"));
+        assert_true(m->changes_get.log == vectors_number(f, "log"));
+        assert_true(m->changes_get.after == vectors_number(f, "after"));
+        assert_int_equal(m->changes_get.wait_s, vectors_number(f, "wait"));
+        assert_text(f, "folder", m->changes_get.folder);
+        break;
+    case P2P_MSG_CHANGES:
+        check_changes(f, &m->changes);
+        break;
+    case P2P_MSG_HISTORY_GET:
+        assert_text(f, "name", m->history_get.name);
+        assert_int_equal(m->history_get.before, vectors_number(f, "before"));
+        break;
+    case P2P_MSG_HISTORY:
+        check_history(f, &m->history);
+        break;
     case P2P_MSG_ERROR:
         assert_int_equal(m->error.code, vectors_number(f, "code"));
         assert_text(f, "text", m->error.text);
@@ -144,7 +212,37 @@ check_fields(const cJSON *f, const struct p2p_msg *m)
     }
 }
 
-/* Writes a parsed message again; LIST has its own functions for this. */
+static void
+put_changes_again(struct p2p_wr *wr, const struct p2p_msg *m)
+{
+    struct p2p_rd entries = m->changes.entries;
+
+    p2p_msg_changes_begin(wr, m->req, m->changes.log);
+    for (unsigned i = 0; i < m->changes.count; i++) {
+        struct p2p_change_entry entry;
+
+        p2p_msg_get_change(&entries, &entry);
+        assert_true(p2p_msg_changes_add(wr, &entry));
+    }
+    p2p_msg_changes_end(wr, m->changes.flags, m->changes.upto);
+}
+
+static void
+put_history_again(struct p2p_wr *wr, const struct p2p_msg *m)
+{
+    struct p2p_rd entries = m->history.entries;
+
+    p2p_msg_history_begin(wr, m->req);
+    for (unsigned i = 0; i < m->history.count; i++) {
+        struct p2p_history_entry entry;
+
+        p2p_msg_get_history_entry(&entries, &entry);
+        assert_true(p2p_msg_history_add(wr, &entry));
+    }
+    p2p_msg_history_end(wr, m->history.next);
+}
+
+/* Writes a parsed message again; lists have their own functions for this. */
 static size_t
 put_again(const struct p2p_msg *m)
 {
@@ -163,6 +261,10 @@ put_again(const struct p2p_msg *m)
             assert_true(p2p_msg_list_add(&wr, &entry));
         }
         p2p_msg_list_end(&wr, m->list.next);
+    } else if (m->type == P2P_MSG_CHANGES) {
+        put_changes_again(&wr, m);
+    } else if (m->type == P2P_MSG_HISTORY) {
+        put_history_again(&wr, m);
     } else {
         p2p_msg_put(&wr, m);
     }
@@ -192,6 +294,8 @@ known_messages_both_ways(void **state)
         free(plain);
     }
     for (int type = P2P_MSG_META_GET; type <= P2P_MSG_PONG; type++)
+        assert_true(seen[type]);
+    for (int type = P2P_MSG_CHANGES_GET; type <= P2P_MSG_HISTORY; type++)
         assert_true(seen[type]);
     assert_true(seen[P2P_MSG_INFO_GET] && seen[P2P_MSG_INFO]);
     cJSON_Delete(whole);
@@ -228,6 +332,10 @@ parses_to_itself(void *arg, uint8_t *data, size_t len)
     /* Every accepted message has exactly one encoding (LIST is limited when it is
      * written). */
     if (m.type == P2P_MSG_LIST)
+        return true;
+    /* Of these, later versions may fill in what this one skips. */
+    if ((m.type == P2P_MSG_CHANGES && data[1 + 4 + 1 + 8 + 8] != 0) ||
+        (m.type == P2P_MSG_CHANGES_GET && m.changes_get.kind != 0))
         return true;
     assert_int_equal(put_again(&m), len);
     assert_memory_equal(buffer, data, len);

@@ -22,7 +22,9 @@
 #include "p2p/grants.h"
 #include "p2p/log.h"
 #include "p2p/shares.h"
+#include "p2p/tender.h"
 #include "p2p/tree.h"
+#include "peer/history/history.h"
 #include "peer/options.h"
 #include "peer/registration/announcer.h"
 #include "peer/server/server.h"
@@ -33,6 +35,8 @@ struct world {
     struct scratch scratch;
     struct keys *own, *other; /* of the server and of the client */
     struct p2p_shares *shares;
+    struct p2p_tender *tender;
+    struct history *history;
     struct access *access;
     struct server *server;
     uint16_t port;
@@ -68,6 +72,7 @@ serve(struct world *w, const char *option)
         .compress = opt.compress,
         .identity = w->own->identity,
         .shares = w->shares,
+        .history = w->history,
         .access = w->access,
         .keys_dir = w->own->dir,
         .admission = {.max = 8,
@@ -140,6 +145,8 @@ tear_down(void **state)
 
     server_close(w->server, 0);
     access_close(w->access);
+    history_free(w->history);
+    p2p_tender_stop(w->tender);
     p2p_shares_close(w->shares);
     keys_teardown(&own);
     keys_teardown(&other);
@@ -254,6 +261,141 @@ a_right_comes_and_goes(void **state)
     for (uint64_t end = p2p_now_ms() + 30000; err != P2P_OK && p2p_now_ms() < end;)
         err = p2p_conn_meta_by_name(conn, "a", &meta);
     assert_int_equal(err, P2P_OK);
+    p2p_conn_close(conn);
+}
+
+/* ---- Old contents ---- */
+
+static struct p2p_versions *
+keep_history(struct world *w)
+{
+    struct p2p_share *share = p2p_shares_at(w->shares, 0);
+    const struct p2p_tender_options opt = {
+        .roots = {p2p_share_root(share)}, .shares = {share}, .count = 1};
+
+    assert_int_equal(p2p_tender_start(&opt, &w->tender), P2P_OK);
+    assert_int_equal(history_new(w->shares, w->tender, &w->history), P2P_OK);
+    return p2p_tender_of(w->tender, p2p_share_root(share));
+}
+
+static void
+replace_a(struct world *w, const char *text)
+{
+    const struct p2p_root *root = p2p_share_root(p2p_shares_at(w->shares, 0));
+    char stored[P2P_NAME_MAX + 1];
+
+    scratch_put(&w->scratch, "s/.p2p/part", text);
+    assert_int_equal(p2p_root_publish(root, "part", "a", P2P_CONFLICT_VERSION, stored),
+                     P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), 20000), P2P_OK);
+}
+
+struct seen {
+    struct p2p_history_entry at[8];
+    size_t count;
+};
+
+static void
+see(void *arg, const struct p2p_history_entry *entry)
+{
+    struct seen *seen = arg;
+
+    assert_true(seen->count < 8);
+    seen->at[seen->count++] = *entry;
+}
+
+static enum p2p_err
+ask_history(struct p2p_conn *conn, const char *name, struct seen *out)
+{
+    uint32_t before = 0;
+
+    *out = (struct seen){.count = 0};
+    return p2p_conn_history(conn, name, &before, see, out);
+}
+
+/* Only when the owner says so; and then list, tree and bytes. */
+static void
+old_contents_are_for_readers_when_the_owner_says_so(void **state)
+{
+    struct world *w = *state;
+    struct p2p_versions *v = keep_history(w);
+    struct p2p_chunks geometry;
+    struct p2p_digest *layer, sha256;
+    struct p2p_conn *conn;
+    struct p2p_meta meta;
+    struct seen seen;
+
+    replace_a(w, "the second");
+    replace_a(w, "the third, which is current");
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &conn), P2P_OK);
+    assert_int_equal(ask_history(conn, "a", &seen), P2P_ERR_NOT_FOUND);
+
+    assert_int_equal(p2p_versions_set(v, "history", "readers"), P2P_OK);
+    assert_int_equal(ask_history(conn, "a", &seen), P2P_OK);
+    assert_int_equal(seen.count, 3);
+    assert_int_equal(seen.at[0].flags, P2P_HISTORY_CURRENT | P2P_HISTORY_KEPT);
+    assert_int_equal(seen.at[0].version, 3);
+    assert_int_equal(seen.at[2].version, 1);
+    assert_int_equal(seen.at[2].size, strlen(TEXT));
+    assert_int_equal(seen.at[2].flags, P2P_HISTORY_KEPT);
+    assert_int_equal(ask_history(conn, "b", &seen), P2P_OK);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(ask_history(conn, "none", &seen), P2P_ERR_NOT_FOUND);
+
+    assert_int_equal(ask_history(conn, "a", &seen), P2P_OK);
+    assert_int_equal(p2p_conn_meta_by_root(conn, &seen.at[2].root, &meta), P2P_OK);
+    assert_string_equal(meta.name, "a");
+    assert_int_equal(meta.geometry.size, strlen(TEXT));
+    assert_int_equal(p2p_conn_layer(conn, &meta, &geometry, &layer), P2P_OK);
+    free(layer);
+    assert_int_equal(p2p_conn_sha256(conn, &meta.root, &sha256), P2P_ERR_NOT_FOUND);
+    sha256 = seen.at[2].root;
+    sha256.b[0] ^= 1; /* no content of ours */
+    assert_int_equal(p2p_conn_meta_by_root(conn, &sha256, &meta), P2P_ERR_NOT_FOUND);
+    p2p_conn_close(conn);
+}
+
+static bool
+is_gone(struct p2p_conn *conn, const struct p2p_digest *root)
+{
+    struct p2p_meta meta;
+    enum p2p_err err = P2P_OK;
+
+    for (uint64_t end = p2p_now_ms() + 30000; err == P2P_OK && p2p_now_ms() < end;
+         usleep(50000))
+        err = p2p_conn_meta_by_root(conn, root, &meta);
+    return err == P2P_ERR_NOT_FOUND;
+}
+
+/* What the owner removes, or hides, others cannot get any longer. */
+static void
+what_the_owner_removed_is_gone_for_others(void **state)
+{
+    struct world *w = *state;
+    struct p2p_versions *v = keep_history(w);
+    struct p2p_conn *conn;
+    struct p2p_meta meta;
+    struct seen seen, now;
+
+    replace_a(w, "the second");
+    replace_a(w, "the third");
+    assert_int_equal(p2p_versions_set(v, "history", "readers"), P2P_OK);
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &conn), P2P_OK);
+    assert_int_equal(ask_history(conn, "a", &seen), P2P_OK);
+    assert_int_equal(p2p_conn_meta_by_root(conn, &seen.at[1].root, &meta), P2P_OK);
+    assert_int_equal(p2p_conn_meta_by_root(conn, &seen.at[2].root, &meta), P2P_OK);
+
+    assert_int_equal(p2p_versions_purge(v, "a", seen.at[2].version), P2P_OK);
+    assert_int_equal(ask_history(conn, "a", &now), P2P_OK);
+    assert_int_equal(now.count, 2);
+    assert_true(is_gone(conn, &seen.at[2].root));
+    assert_int_equal(p2p_conn_meta_by_root(conn, &seen.at[1].root, &meta), P2P_OK);
+
+    assert_int_equal(p2p_grants_set_private(w->own->dir, "", NULL, 0), P2P_OK);
+    assert_true(is_gone(conn, &seen.at[1].root));
+    assert_int_equal(ask_history(conn, "a", &now), P2P_ERR_NOT_FOUND);
     p2p_conn_close(conn);
 }
 
@@ -456,6 +598,8 @@ main(void)
         IN_WORLD(only_the_trusted_may_when_so_asked),
         IN_WORLD(protocol_1_is_served_unless_it_is_off),
         IN_WORLD(bbr_is_used_where_it_is_allowed),
+        IN_WORLD(old_contents_are_for_readers_when_the_owner_says_so),
+        IN_WORLD(what_the_owner_removed_is_gone_for_others),
         cmocka_unit_test(wrong_options_are_refused),
         IN_WORLD(an_announcer_without_a_registry_ends),
         IN_WORLD(a_change_without_a_poke_is_told_with_the_next_heartbeat),

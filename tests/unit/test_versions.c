@@ -341,6 +341,55 @@ purged_content_is_gone(void **state)
     p2p_versions_close(v);
 }
 
+static bool
+is_a(void *arg, const char *name)
+{
+    (void)arg;
+    return strcmp(name, "a") == 0;
+}
+
+/* Others see what came after a deletion, of a file that is there. */
+static void
+what_others_see(void **state)
+{
+    const struct fixture *f = *state;
+    struct p2p_versions *v = open_versions(f);
+    struct list list = {.n = 0};
+    struct p2p_version found;
+    struct p2p_chunks g;
+    struct p2p_digest *layer, first;
+    int fd;
+
+    replace(f, "a", "one");
+    replace(f, "a", "two");
+    assert_int_equal(p2p_versions_settle(v, UINT64_MAX), P2P_OK);
+    first = history(v, "a").at[0].root;
+    assert_int_equal(p2p_versions_shown(v, "a", 0, 9, add, &list), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_versions_shown_root(v, &first, is_a, NULL, &found),
+                     P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_versions_set(v, "history", "everybody"), P2P_ERR_USAGE);
+    assert_int_equal(p2p_versions_set(v, "history", "readers"), P2P_OK);
+    assert_int_equal(p2p_versions_shown(v, "a", 0, 9, add, &list), P2P_OK);
+    assert_int_equal(list.n, 1);
+    assert_int_equal(p2p_versions_shown_root(v, &first, is_a, NULL, &found), P2P_OK);
+    for (int i = 0; i < 2; i++) { /* read, then from the database */
+        assert_int_equal(p2p_versions_open_tree(v, &first, &fd, &g, &layer), P2P_OK);
+        assert_int_equal(g.size, 3);
+        assert_memory_equal(layer, &first, sizeof(first));
+        free(layer);
+        close(fd);
+    }
+    delete (v, f, "a");
+    list.n = 0;
+    assert_int_equal(p2p_versions_shown(v, "a", 0, 9, add, &list), P2P_ERR_NOT_FOUND);
+    replace(f, "a", "three");
+    assert_int_equal(p2p_versions_shown(v, "a", 0, 9, add, &list), P2P_OK);
+    assert_int_equal(list.n, 0);
+    assert_int_equal(p2p_versions_shown_root(v, &first, is_a, NULL, &found),
+                     P2P_ERR_NOT_FOUND);
+    p2p_versions_close(v);
+}
+
 static void
 nothing_young_is_removed_for_space(void **state)
 {
@@ -762,6 +811,7 @@ main(void)
         WITH_ROOT(a_damaged_list_is_put_aside),
         WITH_ROOT(versions_at_a_time),
         WITH_ROOT(purged_content_is_gone),
+        WITH_ROOT(what_others_see),
         WITH_ROOT(nothing_young_is_removed_for_space),
         WITH_ROOT(what_the_owner_deleted_makes_room_first),
         WITH_ROOT(deleted_files_go_after_their_time),

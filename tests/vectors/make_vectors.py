@@ -306,6 +306,12 @@ def example_messages():
         msg.Error(12, msg.BUSY, b"busy, retry in 3"), msg.Error(0, msg.MALFORMED, b""),
         msg.InfoRequest(13, 1, 31, "Küche 🍳".encode(), b"0.2.0"), msg.InfoRequest(14),
         msg.Info(13, 4, 0, b"n" * 63, b""), msg.Info(14, 255, 2**32 - 1, b"", b"1"),
+        msg.ChangesRequest(15), msg.ChangesRequest(16, 0, 2**53, 2**52, 60, "Bücher/neu".encode()),
+        msg.Changes(15, 1, 2**53, 2**52),
+        msg.Changes(16, 4, 2**53, 9, [msg.Change(0, root, 5, 2**53, 3, 8, b"a"), msg.Change(1, bytes(32), 0, 0, 0, 9, b"b")]),
+        msg.HistoryRequest(17, "Bücher/ä.txt".encode()), msg.HistoryRequest(18, b"a", 2**32 - 1),
+        msg.History(17, [msg.Version(7, msg.CURRENT, 5, 2**53, 9, 0, root), msg.Version(6, msg.KEPT, 2**50, 0, 1, 9, other)], 6),
+        msg.History(18),
     ]  # fmt: skip
 
 
@@ -327,6 +333,9 @@ def malformed():
     cases += [
         ("Layer counts more than it carries", msg.encode(msg.Layer(1, 0, []))[:-4] + b"\xff" * 4),
         ("List counts more than it carries", b"\x18" + bytes(4) + b"\xff\xff" + bytes(2)),
+        ("History counts more than it carries", b"\x25" + bytes(4) + b"\x00\x80" + bytes(4)),
+        ("History of too many", b"\x25" + bytes(4) + b"\x00\x81" + bytes(129 * 69 + 4)),
+        ("Changes count more than they carry", b"\x23" + bytes(4 + 1 + 16 + 1) + b"\x00\x01"),
         ("name longer than the message", b"\x10" + bytes(4) + b"\x00\xff\xffname"),
     ]
     unshown = [b"n" * 64, b"\xff", b"a\nb", b"a\x00", b" a", b"a ", "a\u202eb".encode(), "a\u200bb".encode()]

@@ -25,6 +25,8 @@ static const struct p2p_option options[] = {
     {"root", P2P_OPT_TEXT, AT(root), 0, 0, "HEX",
      "download only the content with this root; the first 8 digits are enough to "
      "choose between several files of the same name"},
+    {"version", P2P_OPT_NUMBER, AT(version), 1, UINT32_MAX, "N",
+     "with --peer or --from: download this old version (p2p history --peer)"},
     {"any", P2P_OPT_FLAG, AT(any), 0, 0, NULL,
      "when different files have this name, take the one from the best known peers, "
      "without asking"},
@@ -176,6 +178,10 @@ check(struct get *get)
         return cli_fail(
             P2P_ERR_USAGE,
             "--root needs all 64 hex digits together with --peer or --from");
+    if (opt->version > 0 && ((opt->peer == NULL && opt->from.count != 1) ||
+                             get->count > 1 || opt->root != NULL || opt->protocol == 1))
+        return cli_fail(P2P_ERR_USAGE, "--version needs --peer or one --from, one file "
+                                       "name, and no --root");
     if (opt->protocol == 1 && opt->root != NULL)
         return cli_fail(P2P_ERR_USAGE, "--root needs protocol 2");
     if (opt->protocol == 1)
@@ -346,6 +352,9 @@ run(struct get *get)
     int status = get_find_sources(&get->opt, get->name, get->discovery, get->identity,
                                   &get->sources);
 
+    if (status == 0 && get->opt.version > 0)
+        status = get_find_version(&get->opt, get->name, get->identity, &get->reach,
+                                  &get->sources);
     if (status != 0)
         return status;
     get_print_init(&get->print, &get->opt, get->identity);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/ask/connect.h"
 #include "cli/commands/commands.h"
 #include "cli/ask/share_folders.h"
 #include "cli/machine/shared.h"
@@ -17,7 +18,7 @@
 struct version_options {
     struct cli_common common;
     struct p2p_option_list shared_dirs;
-    const char *at, *to;
+    const char *at, *to, *peer;
     uint64_t version;
     bool deleted, dry_run;
 };
@@ -32,11 +33,19 @@ static const struct p2p_option history_options[] = {
     CLI_OPTION_KEYS(struct version_options),
     {"deleted", P2P_OPT_FLAG, offsetof(struct version_options, deleted), 0, 0, NULL,
      "list deleted files that can be restored"},
+    {"peer", P2P_OPT_TEXT, offsetof(struct version_options, peer), 0, 0, "PEER",
+     "of a file that this peer shares: its name, id or HOST:PORT"},
+    CLI_OPTION_DISCOVERY(struct version_options),
+    CLI_OPTION_TIMEOUT(struct version_options),
+    CLI_OPTIONS_NAME(struct version_options),
+    CLI_OPTION_MDNS(struct version_options),
     CLI_OPTION_JSON(struct version_options),
 };
 static const struct p2p_option_set history_set = {
     "p2p history", "[options] NAME | --deleted [FOLDER]",
-    "Lists the old versions of a file in a shared folder, or the deleted files.",
+    "Lists the old versions of a file in a shared folder, or the deleted files. With "
+    "--peer, the versions of a file of another device, if its owner shows them (p2p "
+    "versions set history readers); p2p get --version downloads one.",
     history_options, sizeof(history_options) / sizeof(history_options[0])};
 
 static const struct p2p_option restore_options[] = {
@@ -233,6 +242,115 @@ history(const struct version_options *opt, struct place *p, int argc, char **arg
     cli_print_json_if(status == 0, object);
     if (status == 0 && l.count == 0 && !opt->common.json)
         cli_say("no deleted files can be restored");
+    return status;
+}
+
+/* ---- p2p history --peer ---- */
+
+struct remote_listing {
+    const char *name;
+    cJSON *array; /* NULL: printed as text */
+};
+
+static void
+print_remote(void *arg, const struct p2p_history_entry *v)
+{
+    struct remote_listing *l = arg;
+    bool is_current = (v->flags & P2P_HISTORY_CURRENT) != 0;
+    bool is_kept = (v->flags & P2P_HISTORY_KEPT) != 0;
+    char size[CLI_SHORT], until[CLI_SHORT];
+
+    if (l->array != NULL) {
+        cJSON *item = cli_add_object(l->array);
+        cli_put_text(item, "name", l->name);
+        cli_put_number(item, "version", v->version);
+        cli_put_number(item, "size", v->size);
+        cli_put_number(item, "since", v->since_s);
+        cli_put_number(item, "until", v->until_s);
+        cli_put_text(item, "end", is_current ? "" : "replaced");
+        cli_put_hex(item, "root", v->root.b, true);
+        cli_put_bool(item, "kept", is_kept);
+        return;
+    }
+    printf("%6u  %10s  %s %s%s\n", v->version, cli_size(v->size, size),
+           is_current ? "current " : "replaced",
+           is_current ? "" : cli_time(v->until_s, until),
+           is_kept ? "" : "  (content not kept)");
+}
+
+static enum p2p_err
+list_remote(struct p2p_conn *conn, struct remote_listing *l)
+{
+    uint32_t before = 0;
+    enum p2p_err err;
+
+    do
+        err = p2p_conn_history(conn, l->name, &before, print_remote, l);
+    while (err == P2P_OK && before != 0);
+    return err;
+}
+
+static int
+fail_remote(enum p2p_err err, const char *name, const char *address, const char *own_id)
+{
+    char shown[CLI_TEXT];
+
+    if (err == P2P_ERR_UNSUPPORTED)
+        return cli_fail(
+            err, "%s: the program there is too old: it cannot list versions", address);
+    if (err == P2P_ERR_NOT_FOUND)
+        return cli_fail(err,
+                        "%s shows no versions of %s; its owner can show them to all "
+                        "who may download the file: p2p versions set history readers",
+                        address, cli_text(name, shown));
+    return cli_fail_peer(err, address, own_id);
+}
+
+static int
+ask_remote(const struct version_options *opt, struct p2p_identity *identity,
+           struct p2p_discovery *discovery, const char *name)
+{
+    cJSON *object = opt->common.json ? cli_object() : NULL;
+    struct remote_listing l = {
+        .name = name,
+        .array = object != NULL ? cli_put_array(object, "versions") : NULL};
+    char address[CLI_ADDRESS];
+    struct p2p_conn *conn = NULL;
+    struct cli_peer peer;
+    struct p2p_addr at;
+    enum p2p_err err = cli_resolve_peer(&opt->common, identity, opt->peer, &peer);
+
+    if (err != P2P_OK) {
+        cJSON_Delete(object);
+        return p2p_err_exit_status(err);
+    }
+    err = cli_connect(&opt->common, identity, discovery, &peer, &at, &conn);
+    p2p_addr_format(&at, address, sizeof(address));
+    if (err == P2P_OK)
+        p2p_conn_remember(conn);
+    if (err == P2P_OK)
+        err = list_remote(conn, &l);
+    p2p_conn_close(conn);
+    cli_print_json_if(err == P2P_OK, object);
+    return err == P2P_OK
+               ? 0
+               : fail_remote(err, name, address, p2p_identity_id_hex(identity));
+}
+
+static int
+remote_history(const struct version_options *opt, const char *name)
+{
+    struct p2p_discovery *discovery = NULL;
+    struct p2p_identity *identity = NULL;
+    enum p2p_err err = cli_open_identity(&opt->common, &identity);
+    int status;
+
+    if (err == P2P_OK)
+        err = cli_open_discovery(&opt->common, &discovery);
+    status = err == P2P_OK ? ask_remote(opt, identity, discovery, name)
+                           : p2p_err_exit_status(err);
+    p2p_discovery_close(discovery);
+    p2p_identity_close(identity);
     return status;
 }
 
@@ -547,6 +665,10 @@ run(enum what what, const struct p2p_option_set *set, int argc, char **argv)
                         "usage: p2p history NAME | p2p history --deleted [FOLDER]");
     if (what == RESTORE && arguments != 1)
         return cli_fail(P2P_ERR_USAGE, "usage: p2p restore [options] NAME");
+    if (what == HISTORY && opt.peer != NULL)
+        return opt.deleted ? cli_fail(P2P_ERR_USAGE, "what a peer has deleted is gone "
+                                                     "for others")
+                           : remote_history(&opt, argv[1]);
     p.memory.shared = &p.shared;
     status = cli_find_folders(&opt.common, &opt.shared_dirs, &p.memory, &p.folders);
     if (status == 0)

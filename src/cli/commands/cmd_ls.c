@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/ask/connect.h"
 #include "cli/commands/commands.h"
-#include "p2p/conn.h"
 #include "p2p/rank.h"
 
 struct ls_options {
@@ -69,33 +69,6 @@ print_folder(void *arg, const char *name)
     return P2P_OK;
 }
 
-/* Connects by the first way at whose end the peer proves its id. `*at` is the address,
- * or the first one on failure. */
-static enum p2p_err
-connect_to(const struct ls_options *opt, struct p2p_identity *identity,
-           struct p2p_discovery *discovery, const struct cli_peer *peer,
-           struct p2p_addr *at, struct p2p_conn **conn)
-{
-    const struct p2p_reach reach = {.identity = identity, .discovery = discovery};
-    struct p2p_addr others[P2P_CONN_OTHERS_MAX];
-    const struct p2p_conn_options conn_options = {
-        .identity = identity,
-        .addr = peer->addr,
-        .expected = peer->id_known ? &peer->id : NULL,
-        .expected_by_user = peer->id_known,
-        .protocol = 2,
-        .timeout_ms = opt->common.timeout_ms,
-        .others = others,
-        .other_count = p2p_addr_list_read(peer->others, others, P2P_CONN_OTHERS_MAX),
-        .reach = discovery != NULL && peer->id_known ? &reach : NULL,
-        .is_unreached = peer->is_unreached,
-    };
-    enum p2p_err err = p2p_conn_open(&conn_options, conn);
-
-    *at = err == P2P_OK ? *p2p_conn_address(*conn) : peer->addr;
-    return err;
-}
-
 static enum p2p_err
 list_all(struct p2p_conn *conn, struct listing *listing)
 {
@@ -111,23 +84,6 @@ list_all(struct p2p_conn *conn, struct listing *listing)
 }
 
 static int
-say_why(enum p2p_err err, const char *address, const char *own_id)
-{
-    if (err == P2P_ERR_KEY_CHANGED)
-        return cli_fail(err,
-                        "%s: %s; `p2p peers --known` shows it as pending, "
-                        "`p2p peers trust ID %s` accepts it",
-                        address, p2p_err_text(err), address);
-    cli_say("%s: %s", address, p2p_err_text(err));
-    cli_advise_peer(err);
-    if (err == P2P_ERR_REFUSED)
-        cli_say("ask its owner to trust this device (p2p peers trust %s) or to start "
-                "p2p-peer with --public",
-                own_id);
-    return p2p_err_exit_status(err);
-}
-
-static int
 list(const struct ls_options *opt, struct p2p_identity *identity,
      struct p2p_discovery *discovery, const struct cli_peer *peer)
 {
@@ -136,7 +92,7 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
     char address[CLI_ADDRESS];
     struct p2p_conn *conn = NULL;
     struct p2p_addr at;
-    enum p2p_err err = connect_to(opt, identity, discovery, peer, &at, &conn);
+    enum p2p_err err = cli_connect(&opt->common, identity, discovery, peer, &at, &conn);
 
     p2p_addr_format(&at, address, sizeof(address));
     if (err == P2P_OK)
@@ -158,7 +114,8 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         cli_print_json(object);
     else
         cJSON_Delete(object);
-    return err == P2P_OK ? 0 : say_why(err, address, p2p_identity_id_hex(identity));
+    return err == P2P_OK ? 0
+                         : cli_fail_peer(err, address, p2p_identity_id_hex(identity));
 }
 
 int

@@ -14,7 +14,7 @@ struct get_options {
     const char *peer, *root, *output, *output_dir, *limit_rate, *verify, *save_as,
         *on_conflict, *path;
     struct p2p_option_list from;
-    uint64_t connections, protocol, keep_free;
+    uint64_t connections, protocol, keep_free, version;
     bool any, quiet, reach;
     /* Made of the texts above. */
     enum p2p_on_conflict conflict;
@@ -44,6 +44,14 @@ bool get_parse_root(struct get_options *opt);
 int get_find_sources(const struct get_options *opt, const char *name,
                      struct p2p_discovery *d, struct p2p_identity *identity,
                      struct get_sources *out);
+
+/* ---- get_version.c ---- */
+
+/* Asks the first source for the root of --version. Returns 0 or the exit status; prints
+ * its own messages. */
+int get_find_version(const struct get_options *opt, const char *name,
+                     struct p2p_identity *identity, const struct p2p_reach *reach,
+                     struct get_sources *sources);
 
 /* ---- get_output.c ---- */
 

@@ -26,9 +26,8 @@
 #include "p2p/log.h"
 
 #define PAGE       64
-#define COPY_MAX   (4 * P2P_MIB) /* of files whose blocks cannot be shared */
-#define BASE_PART  4             /* base copies take at most this part of the cap */
-#define COPY_END   ".restore"    /* is swept like the copies of a restore */
+#define BASE_PART  4          /* base copies take at most this part of the cap */
+#define COPY_END   ".restore" /* is swept like the copies of a restore */
 #define COPY_PIECE P2P_MIB
 
 /* A file as it was last seen. */
@@ -51,6 +50,7 @@ struct follow {
     struct p2p_versions *v;
     struct p2p_share *share;
     uint64_t now_k, room;
+    uint64_t copy_max; /* of files whose blocks cannot be shared */
     bool cannot_share; /* blocks */
 };
 
@@ -215,7 +215,7 @@ fill(struct follow *f, int from, int to, const struct stat *st, bool *is_shared)
     if (*is_shared)
         return P2P_OK;
     f->cannot_share |= errno == EOPNOTSUPP || errno == ENOTTY || errno == EXDEV;
-    if (size > COPY_MAX || size > f->room)
+    if (size > f->copy_max || size > f->room)
         return P2P_ERR_BUSY;
     f->room -= size;
     return copy_bytes(from, to, size);
@@ -357,6 +357,7 @@ prepare(struct follow *f, bool *is_on) P2P_REQUIRES(p2p_versions_lock)
     enum p2p_err err = p2p_versions_limits(f->v, &limits);
 
     *is_on = err == P2P_OK && limits.is_on;
+    f->copy_max = limits.copy_max;
     if (err == P2P_OK)
         err = p2p_versions_number(
             f->v, "SELECT SUM(disk) FROM objects WHERE is_base = 1", 0, &used);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "core/keep/retention.h"
+#include "p2p/chunk.h"
 #include "p2p/lock.h"
 #include "p2p/sqlite.h"
 #include "p2p/versions.h"
@@ -83,7 +84,13 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_prefix(const char *folder,
 P2P_MUST_CHECK enum p2p_err p2p_versions_hash(int fd, uint64_t size,
                                               bool (*stop)(void *arg), void *arg,
                                               struct p2p_digest *root);
-/* For it: true after p2p_versions_cancel. `versions` is a struct p2p_versions. */
+/* The same with what it comes from; *returns owned* layer, free(). */
+P2P_MUST_CHECK enum p2p_err p2p_versions_hash_layer(int fd, uint64_t size,
+                                                    bool (*stop)(void *arg), void *arg,
+                                                    struct p2p_chunks *g,
+                                                    struct p2p_digest **layer,
+                                                    struct p2p_digest *root);
+/* For both: true after p2p_versions_cancel. `versions` is a struct p2p_versions. */
 bool p2p_versions_is_cancelled(void *versions);
 
 /* Records a content that is in its place, or about to get there (versions_settle.c). A
@@ -106,6 +113,18 @@ void p2p_versions_sweep(struct p2p_versions *v, uint64_t now_k)
     P2P_EXCLUDES(p2p_versions_lock);
 
 /* ---- Rows (versions_read.c); under the lock ---- */
+
+/* What a row needs to become a struct p2p_version. */
+struct p2p_versions_reader {
+    uint64_t now_k, now_s, deleted_s;
+};
+P2P_MUST_CHECK enum p2p_err p2p_versions_reader_init(struct p2p_versions *v,
+                                                     struct p2p_versions_reader *r)
+    P2P_REQUIRES(p2p_versions_lock);
+/* A row of ROW_COLUMNS. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_read_row(const struct p2p_versions_reader *r,
+                                                  sqlite3_stmt *stmt,
+                                                  struct p2p_version *out);
 
 #define ROW_COLUMNS                                                               \
     "v.name, v.version, v.end, v.size, v.mtime_ns, v.since_s, v.until_s, v.root," \
@@ -140,6 +159,8 @@ bool p2p_versions_shrink(struct p2p_versions *v, uint64_t more)
 
 struct p2p_versions_limits {
     bool is_on;
+    bool is_shown;     /* to the readers of a file */
+    uint64_t copy_max; /* bytes of a file */
     struct p2p_retention retention;
     uint64_t cap, floor, free; /* bytes; `free`: what is free now */
     uint64_t used;

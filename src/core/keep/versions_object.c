@@ -95,29 +95,45 @@ p2p_versions_object_is_there(struct p2p_versions *v, const struct p2p_digest *ro
 }
 
 enum p2p_err
+p2p_versions_hash_layer(int fd, uint64_t size, bool (*stop)(void *arg), void *arg,
+                        struct p2p_chunks *g, struct p2p_digest **layer,
+                        struct p2p_digest *root)
+{
+    uint8_t *buf = malloc(P2P_CHUNK_SIZE_DEFAULT);
+    struct p2p_digest *hashes = NULL;
+    enum p2p_err err = p2p_chunks_init(g, size, P2P_CHUNK_SIZE_DEFAULT);
+
+    *layer = NULL;
+    if (err == P2P_OK && (buf == NULL || (hashes = calloc((size_t)g->count + 1,
+                                                          sizeof(*hashes))) == NULL))
+        err = P2P_ERR_NOMEM;
+    for (uint64_t i = 0; err == P2P_OK && i < g->count; i++) {
+        uint32_t len = p2p_chunk_length(g, i);
+        if (stop != NULL && stop(arg))
+            err = P2P_ERR_CANCELLED;
+        if (err == P2P_OK)
+            err = p2p_pread_full(fd, buf, len, p2p_chunk_offset(g, i));
+        if (err == P2P_OK)
+            err = p2p_tree_chunk(g, buf, len, &hashes[i]);
+    }
+    if (err == P2P_OK)
+        err = p2p_tree_root(g, hashes, root);
+    free(buf);
+    if (err == P2P_OK)
+        *layer = hashes;
+    else
+        free(hashes);
+    return err;
+}
+
+enum p2p_err
 p2p_versions_hash(int fd, uint64_t size, bool (*stop)(void *arg), void *arg,
                   struct p2p_digest *root)
 {
     struct p2p_chunks g;
-    struct p2p_digest *layer = NULL;
-    uint8_t *buf = malloc(P2P_CHUNK_SIZE_DEFAULT);
-    enum p2p_err err = p2p_chunks_init(&g, size, P2P_CHUNK_SIZE_DEFAULT);
+    struct p2p_digest *layer;
+    enum p2p_err err = p2p_versions_hash_layer(fd, size, stop, arg, &g, &layer, root);
 
-    if (err == P2P_OK &&
-        (buf == NULL || (layer = calloc((size_t)g.count + 1, sizeof(*layer))) == NULL))
-        err = P2P_ERR_NOMEM;
-    for (uint64_t i = 0; err == P2P_OK && i < g.count; i++) {
-        uint32_t len = p2p_chunk_length(&g, i);
-        if (stop != NULL && stop(arg))
-            err = P2P_ERR_CANCELLED;
-        if (err == P2P_OK)
-            err = p2p_pread_full(fd, buf, len, p2p_chunk_offset(&g, i));
-        if (err == P2P_OK)
-            err = p2p_tree_chunk(&g, buf, len, &layer[i]);
-    }
-    if (err == P2P_OK)
-        err = p2p_tree_root(&g, layer, root);
     free(layer);
-    free(buf);
     return err;
 }

@@ -6,27 +6,21 @@
 #include "core/keep/versions_internal.h"
 #include "p2p/clock.h"
 
-/* What a row needs to become a struct p2p_version. */
-struct reader {
-    struct p2p_versions *v;
-    uint64_t now_k, now_s, deleted_s;
-};
-
-static enum p2p_err
-start(struct p2p_versions *v, struct reader *r) P2P_REQUIRES(p2p_versions_lock)
+enum p2p_err
+p2p_versions_reader_init(struct p2p_versions *v, struct p2p_versions_reader *r)
 {
     struct p2p_versions_limits limits;
     enum p2p_err err = p2p_versions_limits(v, &limits);
 
-    *r = (struct reader){.v = v,
-                         .now_k = p2p_versions_clock_peek(v),
-                         .now_s = p2p_time_s(),
-                         .deleted_s = limits.retention.deleted_s};
+    *r = (struct p2p_versions_reader){.now_k = p2p_versions_clock_peek(v),
+                                      .now_s = p2p_time_s(),
+                                      .deleted_s = limits.retention.deleted_s};
     return err;
 }
 
-static enum p2p_err
-read_row(const struct reader *r, sqlite3_stmt *stmt, struct p2p_version *out)
+enum p2p_err
+p2p_versions_read_row(const struct p2p_versions_reader *r, sqlite3_stmt *stmt,
+                      struct p2p_version *out)
 {
     uint64_t until_k = (uint64_t)sqlite3_column_int64(stmt, 8);
     uint64_t age_s = r->now_k > until_k ? r->now_k - until_k : 0;
@@ -55,13 +49,13 @@ p2p_versions_of(struct p2p_versions *v, const char *name, uint32_t before, size_
                 p2p_versions_visit *visit, void *arg)
 {
     struct p2p_version version;
-    struct reader r;
+    struct p2p_versions_reader r;
     sqlite3_stmt *stmt = NULL;
     bool row = true;
     enum p2p_err err;
 
     p2p_lock(&v->lock);
-    err = start(v, &r);
+    err = p2p_versions_reader_init(v, &r);
     if (err == P2P_OK)
         err = p2p_sqlite_prepare(v->db,
                                  "SELECT " ROW_COLUMNS
@@ -75,7 +69,7 @@ p2p_versions_of(struct p2p_versions *v, const char *name, uint32_t before, size_
         sqlite3_bind_int64(stmt, 3, (int64_t)max);
     }
     while (err == P2P_OK && (err = p2p_sqlite_next(stmt, &row)) == P2P_OK && row)
-        if ((err = read_row(&r, stmt, &version)) == P2P_OK)
+        if ((err = p2p_versions_read_row(&r, stmt, &version)) == P2P_OK)
             visit(arg, &version);
     sqlite3_finalize(stmt);
     p2p_unlock(&v->lock);
@@ -87,10 +81,10 @@ static enum p2p_err
 find(struct p2p_versions *v, const char *sql, const char *name, int64_t number,
      struct p2p_version *out) P2P_REQUIRES(p2p_versions_lock)
 {
-    struct reader r;
+    struct p2p_versions_reader r;
     sqlite3_stmt *stmt = NULL;
     bool row = false;
-    enum p2p_err err = start(v, &r);
+    enum p2p_err err = p2p_versions_reader_init(v, &r);
 
     if (err == P2P_OK)
         err = p2p_sqlite_prepare(v->db, sql, &stmt);
@@ -100,7 +94,7 @@ find(struct p2p_versions *v, const char *sql, const char *name, int64_t number,
         err = p2p_sqlite_next(stmt, &row);
     }
     if (err == P2P_OK)
-        err = row ? read_row(&r, stmt, out) : P2P_ERR_NOT_FOUND;
+        err = row ? p2p_versions_read_row(&r, stmt, out) : P2P_ERR_NOT_FOUND;
     sqlite3_finalize(stmt);
     return err;
 }
@@ -188,7 +182,7 @@ p2p_versions_deleted(struct p2p_versions *v, const char *folder, size_t skip,
 {
     char prefix[P2P_VERSIONS_PREFIX];
     struct p2p_version version;
-    struct reader r;
+    struct p2p_versions_reader r;
     sqlite3_stmt *stmt = NULL;
     size_t seen = 0;
     bool row = true;
@@ -197,7 +191,7 @@ p2p_versions_deleted(struct p2p_versions *v, const char *folder, size_t skip,
     if ((err = p2p_versions_prefix(folder, prefix)) != P2P_OK)
         return err;
     p2p_lock(&v->lock);
-    err = start(v, &r);
+    err = p2p_versions_reader_init(v, &r);
     if (err == P2P_OK)
         err = p2p_sqlite_prepare(
             v->db,
@@ -210,7 +204,7 @@ p2p_versions_deleted(struct p2p_versions *v, const char *folder, size_t skip,
         sqlite3_bind_text(stmt, 1, prefix, -1, SQLITE_STATIC);
     while (err == P2P_OK && seen < skip + max &&
            (err = p2p_sqlite_next(stmt, &row)) == P2P_OK && row)
-        if ((err = read_row(&r, stmt, &version)) == P2P_OK &&
+        if ((err = p2p_versions_read_row(&r, stmt, &version)) == P2P_OK &&
             is_gone(v, version.name) && ++seen > skip)
             visit(arg, &version);
     sqlite3_finalize(stmt);

@@ -19,6 +19,8 @@ static const struct key {
     {"space", "10%", "largest size of all versions: of the free space, or bytes"},
     {"free", "5%", "space that versions leave free: of the disk, or bytes"},
     {"min-age", "24h", "nothing younger is removed for space"},
+    {"copy-max", "4M", "largest file that is copied while it is current"},
+    {"history", "owner", "who sees old versions: owner, or readers of the file"},
 };
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -88,6 +90,10 @@ is_valid(const struct key *key, const char *value)
     case 3:
     case 4:
         return parse_space(value, 0, &n);
+    case 6:
+        return p2p_size_parse(value, &n) == P2P_OK;
+    case 7:
+        return strcmp(value, "owner") == 0 || strcmp(value, "readers") == 0;
     default:
         return p2p_retention_parse_age(value, &n) == P2P_OK;
     }
@@ -168,9 +174,11 @@ p2p_versions_limits(struct p2p_versions *v, struct p2p_versions_limits *out)
     if (err != P2P_OK)
         return err;
     out->is_on = strcmp(value[0], "no") != 0;
+    out->is_shown = strcmp(value[7], "readers") == 0;
     if (p2p_retention_parse(value[1], &out->retention) != P2P_OK ||
         p2p_retention_parse_age(value[2], &out->retention.deleted_s) != P2P_OK ||
-        p2p_retention_parse_age(value[5], &out->retention.min_age_s) != P2P_OK)
+        p2p_retention_parse_age(value[5], &out->retention.min_age_s) != P2P_OK ||
+        p2p_size_parse(value[6], &out->copy_max) != P2P_OK)
         return P2P_ERR_CORRUPT;
     return measure(v, value[3], value[4], out);
 }

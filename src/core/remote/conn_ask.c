@@ -347,6 +347,40 @@ p2p_conn_list_all(struct p2p_conn *conn, uint64_t deadline_ms,
     return err;
 }
 
+/* What a peer answers that does not know a request. */
+static enum p2p_err
+unsupported(const struct p2p_conn *conn, enum p2p_err err)
+{
+    return err == P2P_ERR_PROTOCOL && !conn->broken ? P2P_ERR_UNSUPPORTED : err;
+}
+
+enum p2p_err
+p2p_conn_history(struct p2p_conn *conn, const char *name, uint32_t *before,
+                 p2p_conn_visit_version *visit, void *arg)
+{
+    struct p2p_msg question = {.type = P2P_MSG_HISTORY_GET}, answer;
+    struct p2p_history_entry entry;
+    enum p2p_err err;
+
+    if (conn->protocol == 1)
+        return P2P_ERR_UNSUPPORTED;
+    question.history_get.name = (struct p2p_text){name, strlen(name)};
+    question.history_get.before = *before;
+    err = ask_and_hear(conn, &question, P2P_MSG_HISTORY, &answer);
+    if (err != P2P_OK)
+        return unsupported(conn, err);
+    /* Each page ends further back, so the pages come to an end. */
+    if (answer.history.next != 0 && *before != 0 && answer.history.next >= *before)
+        return P2P_ERR_PROTOCOL;
+    *before = answer.history.next;
+    for (unsigned i = 0; i < answer.history.count; i++) {
+        p2p_msg_get_history_entry(&answer.history.entries, &entry);
+        if (entry.size <= P2P_FILE_SIZE_MAX)
+            visit(arg, &entry);
+    }
+    return P2P_OK;
+}
+
 enum p2p_err
 p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us)
 {

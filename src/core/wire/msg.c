@@ -350,6 +350,198 @@ get_list(struct p2p_rd *rd, struct p2p_msg *msg)
     return true;
 }
 
+/* ---- CHANGES and HISTORY: likewise ---- */
+
+enum {
+    CHANGES_FLAGS_AT = 1 + 4,
+    CHANGES_UPTO_AT = CHANGES_FLAGS_AT + 1 + 8,
+    CHANGES_COUNT_AT = CHANGES_UPTO_AT + 8 + 1,
+    CHANGE_FIXED = 1 + P2P_DIGEST_LEN + 8 + 8 + 4 + 8 + 2,
+    HISTORY_COUNT_AT = 1 + 4,
+    HISTORY_ENTRY = 4 + 1 + 4 * 8 + P2P_DIGEST_LEN,
+};
+
+/* One more in the count at `at`. False: there are `max`. */
+static bool
+count_one(struct p2p_wr *wr, size_t at, unsigned max)
+{
+    uint8_t *count = wr->buf + at;
+    unsigned n = (unsigned)count[0] << 8 | count[1];
+
+    if (n >= max)
+        return false;
+    count[0] = (uint8_t)((n + 1) >> 8);
+    count[1] = (uint8_t)(n + 1);
+    return true;
+}
+
+static void
+put_changes_get(struct p2p_wr *wr, const struct p2p_msg *msg)
+{
+    const struct p2p_msg_changes_get *m = &msg->changes_get;
+
+    p2p_wr_put_u8(wr, m->kind);
+    p2p_wr_put_u64(wr, m->log);
+    p2p_wr_put_u64(wr, m->after);
+    p2p_wr_put_u16(wr, m->wait_s);
+    put_text(wr, m->folder);
+}
+
+static bool
+get_changes_get(struct p2p_rd *rd, struct p2p_msg *msg)
+{
+    struct p2p_msg_changes_get *m = &msg->changes_get;
+
+    m->kind = p2p_rd_get_u8(rd);
+    m->log = p2p_rd_get_u64(rd);
+    m->after = p2p_rd_get_u64(rd);
+    m->wait_s = p2p_rd_get_u16(rd);
+    m->folder = get_text(rd);
+    if (m->kind != 0) /* what follows is not known here */
+        (void)p2p_rd_get_ref(rd, rd->left);
+    return true;
+}
+
+void
+p2p_msg_changes_begin(struct p2p_wr *wr, uint32_t req, uint64_t log)
+{
+    p2p_wr_put_u8(wr, P2P_MSG_CHANGES);
+    p2p_wr_put_u32(wr, req);
+    p2p_wr_put_u8(wr, 0); /* flags and `upto` are set by end */
+    p2p_wr_put_u64(wr, log);
+    p2p_wr_put_u64(wr, 0);
+    p2p_wr_put_u8(wr, 0);  /* copies that are wanted: none yet */
+    p2p_wr_put_u16(wr, 0); /* counted by add */
+}
+
+bool
+p2p_msg_changes_add(struct p2p_wr *wr, const struct p2p_change_entry *entry)
+{
+    if (wr->failed || entry->name.len > P2P_NAME_MAX ||
+        CHANGE_FIXED + entry->name.len > wr->cap - wr->used ||
+        !count_one(wr, CHANGES_COUNT_AT, P2P_CHANGES_MAX))
+        return false;
+    p2p_wr_put_u8(wr, entry->flags);
+    put_digest(wr, &entry->root);
+    p2p_wr_put_u64(wr, entry->size);
+    p2p_wr_put_u64(wr, entry->mtime_ns);
+    p2p_wr_put_u32(wr, entry->version);
+    p2p_wr_put_u64(wr, entry->change);
+    put_text(wr, entry->name);
+    return true;
+}
+
+void
+p2p_msg_changes_end(struct p2p_wr *wr, uint8_t flags, uint64_t upto)
+{
+    if (wr->failed)
+        return;
+    wr->buf[CHANGES_FLAGS_AT] = flags;
+    p2p_store_u64(wr->buf + CHANGES_UPTO_AT, upto);
+}
+
+void
+p2p_msg_get_change(struct p2p_rd *entries, struct p2p_change_entry *entry)
+{
+    entry->flags = p2p_rd_get_u8(entries);
+    get_digest(entries, &entry->root);
+    entry->size = p2p_rd_get_u64(entries);
+    entry->mtime_ns = p2p_rd_get_u64(entries);
+    entry->version = p2p_rd_get_u32(entries);
+    entry->change = p2p_rd_get_u64(entries);
+    entry->name = get_text(entries);
+}
+
+static bool
+get_changes(struct p2p_rd *rd, struct p2p_msg *msg)
+{
+    struct p2p_msg_changes *m = &msg->changes;
+    struct p2p_change_entry entry;
+    const uint8_t *first;
+
+    m->flags = p2p_rd_get_u8(rd);
+    m->log = p2p_rd_get_u64(rd);
+    m->upto = p2p_rd_get_u64(rd);
+    (void)p2p_rd_get_u8(rd); /* copies that are wanted */
+    m->count = p2p_rd_get_u16(rd);
+    first = rd->at;
+    for (unsigned i = 0; i < m->count && !rd->failed; i++)
+        p2p_msg_get_change(rd, &entry);
+    p2p_rd_init(&m->entries, first, (size_t)(rd->at - first));
+    return m->count <= P2P_CHANGES_MAX;
+}
+
+static void
+put_history_get(struct p2p_wr *wr, const struct p2p_msg *msg)
+{
+    put_text(wr, msg->history_get.name);
+    p2p_wr_put_u32(wr, msg->history_get.before);
+}
+
+static bool
+get_history_get(struct p2p_rd *rd, struct p2p_msg *msg)
+{
+    msg->history_get.name = get_text(rd);
+    msg->history_get.before = p2p_rd_get_u32(rd);
+    return true;
+}
+
+void
+p2p_msg_history_begin(struct p2p_wr *wr, uint32_t req)
+{
+    p2p_wr_put_u8(wr, P2P_MSG_HISTORY);
+    p2p_wr_put_u32(wr, req);
+    p2p_wr_put_u16(wr, 0); /* counted by add */
+}
+
+bool
+p2p_msg_history_add(struct p2p_wr *wr, const struct p2p_history_entry *entry)
+{
+    if (wr->failed || HISTORY_ENTRY + 4 > wr->cap - wr->used ||
+        !count_one(wr, HISTORY_COUNT_AT, P2P_HISTORY_MAX))
+        return false;
+    p2p_wr_put_u32(wr, entry->version);
+    p2p_wr_put_u8(wr, entry->flags);
+    p2p_wr_put_u64(wr, entry->size);
+    p2p_wr_put_u64(wr, entry->mtime_ns);
+    p2p_wr_put_u64(wr, entry->since_s);
+    p2p_wr_put_u64(wr, entry->until_s);
+    put_digest(wr, &entry->root);
+    return true;
+}
+
+void
+p2p_msg_history_end(struct p2p_wr *wr, uint32_t next)
+{
+    p2p_wr_put_u32(wr, next);
+}
+
+void
+p2p_msg_get_history_entry(struct p2p_rd *entries, struct p2p_history_entry *entry)
+{
+    entry->version = p2p_rd_get_u32(entries);
+    entry->flags = p2p_rd_get_u8(entries);
+    entry->size = p2p_rd_get_u64(entries);
+    entry->mtime_ns = p2p_rd_get_u64(entries);
+    entry->since_s = p2p_rd_get_u64(entries);
+    entry->until_s = p2p_rd_get_u64(entries);
+    get_digest(entries, &entry->root);
+}
+
+static bool
+get_history(struct p2p_rd *rd, struct p2p_msg *msg)
+{
+    struct p2p_msg_history *m = &msg->history;
+    const uint8_t *first;
+
+    m->count = p2p_rd_get_u16(rd);
+    first = p2p_rd_get_ref(rd, (size_t)m->count * HISTORY_ENTRY);
+    if (first != NULL)
+        p2p_rd_init(&m->entries, first, (size_t)m->count * HISTORY_ENTRY);
+    m->next = p2p_rd_get_u32(rd);
+    return m->count <= P2P_HISTORY_MAX;
+}
+
 /* ---- The table ---- */
 
 struct codec {
@@ -376,6 +568,10 @@ static const struct codec codecs[] = {
     [P2P_MSG_PING] = {false, put_ping, get_ping},
     [P2P_MSG_PONG] = {false, put_ping, get_ping},
     [P2P_MSG_ERROR] = {true, put_error, get_error},
+    [P2P_MSG_CHANGES_GET] = {true, put_changes_get, get_changes_get},
+    [P2P_MSG_CHANGES] = {true, NULL, get_changes},
+    [P2P_MSG_HISTORY_GET] = {true, put_history_get, get_history_get},
+    [P2P_MSG_HISTORY] = {true, NULL, get_history},
     [P2P_MSG_INFO_GET] = {true, put_info, get_info},
     [P2P_MSG_INFO] = {true, put_info, get_info},
 };

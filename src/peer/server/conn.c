@@ -174,6 +174,7 @@ conn_free(struct conn *c)
     clients_put(c->loop->server->clients, c->client);
     requests_clear(&c->requests);
     cold_read_free(c->cold);
+    seek_free(c->seek);
     free(c->promise);
     free(c->rx);
     free(c->tx);

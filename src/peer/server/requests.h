@@ -15,16 +15,18 @@
 struct request {
     TAILQ_ENTRY(request) link;
     enum p2p_msg_type type; /* META_GET, LAYER_GET, GET, LIST_GET, HASH_GET, INFO_GET,
+                               HISTORY_GET,
                                PING, or ERROR to send */
     uint32_t req;
     struct p2p_digest root;
-    uint64_t
-        first; /* GET: offset; LAYER_GET: next hash; META_GET: by; PING: its value */
+    uint64_t first; /* GET: offset; LAYER_GET: next hash; META_GET: by; PING: its value;
+                       HISTORY_GET: before */
     uint32_t length;             /* GET: bytes; LAYER_GET: hashes left */
     uint32_t done;               /* GET: bytes already sent */
     uint8_t flags;               /* GET */
     uint16_t code;               /* ERROR */
     struct p2p_share_file *file; /* GET, once it began */
+    bool is_sought;              /* among the old contents, and found */
     bool cold_tried;             /* a worker has read it once already */
     bool paid;                   /* the rate limits have allowed the next piece */
     size_t size;                 /* size of this struct with its text */

@@ -42,6 +42,18 @@ P2P_MUST_CHECK enum p2p_err serve_read(struct conn *c, struct request *request,
 void serve_count(struct conn *c, const struct request *request, uint64_t bytes);
 void cold_read_free(struct cold_read *cold);
 
+/* ---- Old contents (serve_history.c) ---- */
+
+struct history_page;
+/* After a lookup that said MORE: asks a worker for the content. MORE: the connection
+ * will run again. P2P_OK: look it up again. */
+P2P_MUST_CHECK enum p2p_err serve_seek(struct conn *c, struct request *request);
+/* The answer to HISTORY?, borrowed until the next request. MORE: the connection will
+ * run again. */
+P2P_MUST_CHECK enum p2p_err serve_history(struct conn *c, struct request *request,
+                                          const struct history_page **out);
+void seek_free(struct seek *seek);
+
 /* For protocol 1: the content of the last META to this client, so that a download never
  * mixes chunks of two versions of a file. */
 struct promise {

@@ -4,6 +4,7 @@
 
 #include "p2p/log.h"
 #include "p2p/net.h"
+#include "peer/history/history.h"
 #include "peer/server/loop.h"
 #include "peer/server/serve.h"
 #include "peer/server/visible.h"
@@ -49,6 +50,8 @@ take_request(struct conn *c, const struct p2p_msg *msg)
         text = msg->meta_get.name;
     else if (msg->type == P2P_MSG_LIST_GET)
         text = msg->cursor;
+    else if (msg->type == P2P_MSG_HISTORY_GET)
+        text = msg->history_get.name;
     /* No file has a name this long, so it is not stored while the request waits. */
     if (text.len > P2P_NAME_MAX)
         return queue_error(c, msg->req, p2p_err_wire_code(P2P_ERR_NAME),
@@ -73,6 +76,9 @@ take_request(struct conn *c, const struct p2p_msg *msg)
         break;
     case P2P_MSG_HASH_GET:
         request->root = msg->root;
+        break;
+    case P2P_MSG_HISTORY_GET:
+        request->first = msg->history_get.before;
         break;
     default:
         request->first = msg->ping;
@@ -114,6 +120,7 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
     case P2P_MSG_GET:
     case P2P_MSG_LIST_GET:
     case P2P_MSG_HASH_GET:
+    case P2P_MSG_HISTORY_GET:
     case P2P_MSG_PING:
         return take_request(c, &msg);
     case P2P_MSG_INFO_GET:
@@ -230,6 +237,7 @@ answer_info(struct conn *c, struct request *request, size_t *used)
 
     p2p_identity_get_about(c->loop->server->opt.identity, &own);
     msg.info.kind = (uint8_t)own.kind;
+    msg.info.features = P2P_FEATURE_HISTORY;
     msg.info.name = (struct p2p_text){own.name, strlen(own.name)};
     err = put_message(c, &msg, used);
     requests_remove(&c->requests, request);
@@ -254,6 +262,10 @@ answer_meta(struct conn *c, struct request *request, size_t *used)
     struct p2p_share_entry entry;
     enum p2p_err err = find_meta(c, request, &entry);
 
+    if (err == P2P_ERR_MORE && (err = serve_seek(c, request)) == P2P_OK)
+        err = find_meta(c, request, &entry);
+    if (err == P2P_ERR_MORE)
+        return P2P_ERR_BUSY; /* a worker looks for it */
     if (err != P2P_OK) {
         fail(c, request, err);
         return P2P_OK;
@@ -282,6 +294,8 @@ answer_hash(struct conn *c, struct request *request, size_t *used)
     struct p2p_share_entry entry;
     enum p2p_err err = visible_find_root(c, &request->root, &entry);
 
+    if (err == P2P_ERR_MORE || visible_is_old(c, &request->root))
+        err = P2P_ERR_NOT_FOUND; /* old contents have trees only */
     if (err == P2P_OK && !entry.sha256_known) {
         /* PROTOCOL.md: "answered when it is known" */
         requests_park(&c->requests, request);
@@ -311,6 +325,10 @@ answer_layer(struct conn *c, struct request *request, size_t *used)
 
     if (count > 0)
         err = visible_layer(c, &request->root, request->first, count, hashes);
+    if (err == P2P_ERR_MORE && (err = serve_seek(c, request)) == P2P_OK)
+        err = visible_layer(c, &request->root, request->first, count, hashes);
+    if (err == P2P_ERR_MORE)
+        return P2P_ERR_BUSY;
     if (err != P2P_OK) {
         fail(c, request, err);
         return P2P_OK;
@@ -321,10 +339,38 @@ answer_layer(struct conn *c, struct request *request, size_t *used)
         .layer = {.first = request->first, .count = count, .hashes = hashes[0].b},
     };
     err = put_message(c, &msg, used);
+    request->is_sought = false;
     request->first += count;
     request->length -= count;
     if (request->length == 0)
         requests_remove(&c->requests, request);
+    return err;
+}
+
+static enum p2p_err
+answer_history(struct conn *c, struct request *request, size_t *used)
+{
+    const struct history_page *page;
+    enum p2p_err err = p2p_name_check(request->text, request->text_len, true);
+    struct p2p_wr wr;
+    size_t len;
+
+    if (err == P2P_OK)
+        err = serve_history(c, request, &page);
+    if (err == P2P_ERR_MORE)
+        return P2P_ERR_BUSY;
+    if (err != P2P_OK) {
+        fail(c, request, err);
+        return P2P_OK;
+    }
+    wr = record_begin(c, *used);
+    p2p_msg_history_begin(&wr, request->req);
+    for (size_t i = 0; i < page->count; i++)
+        (void)p2p_msg_history_add(&wr, &page->at[i]);
+    p2p_msg_history_end(&wr, page->next);
+    if ((err = p2p_wr_end(&wr, &len)) == P2P_OK)
+        err = record_end(c, len, used);
+    requests_remove(&c->requests, request);
     return err;
 }
 
@@ -388,8 +434,11 @@ begin_get(struct conn *c, struct request *request)
     if (request->file != NULL)
         return P2P_OK;
     err = visible_open(c, &request->root, &request->file);
+    if (err == P2P_ERR_MORE && (err = serve_seek(c, request)) == P2P_OK)
+        err = visible_open(c, &request->root, &request->file);
     if (err != P2P_OK)
         return err;
+    request->is_sought = false; /* it may be opened again later */
     g = p2p_share_file_geometry(request->file);
     if (request->length == 0 || request->length > g->chunk_size ||
         !p2p_chunks_has_range(g, request->first, request->length))
@@ -408,6 +457,12 @@ answer_get(struct conn *c, struct request *request, size_t *used)
     uint8_t flags = 0;
     enum p2p_err err = begin_get(c, request);
 
+    if (err == P2P_ERR_MORE)
+        return P2P_ERR_BUSY;
+    if (err == P2P_ERR_BUSY) {
+        fail(c, request, err);
+        return P2P_OK;
+    }
     left = request->length - request->done;
     n = left < P2P_DATA_MAX ? left : (uint32_t)P2P_DATA_MAX;
     if (err == P2P_OK && !request->paid && !serve_may_send(c, n))
@@ -459,6 +514,8 @@ answer(struct conn *c, struct request *request, size_t *used)
         return answer_list(c, request, used);
     case P2P_MSG_HASH_GET:
         return answer_hash(c, request, used);
+    case P2P_MSG_HISTORY_GET:
+        return answer_history(c, request, used);
     case P2P_MSG_INFO_GET:
         return answer_info(c, request, used);
     case P2P_MSG_PING:

@@ -29,6 +29,7 @@ struct server_options {
     struct p2p_shares *shares;
     struct access *access;
     struct offers *offers;       /* NULL: none */
+    struct history *history;     /* NULL: old contents are nobody's business */
     void (*on_rules)(void *arg); /* the rules of `access` are others now. May be NULL */
     void *arg;
     struct uploads *uploads;           /* NULL: uploads are not counted */

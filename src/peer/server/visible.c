@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "peer/history/history.h"
 #include "peer/server/loop.h"
 
 static struct p2p_shares *
@@ -61,6 +62,32 @@ may(void *arg, const char *name)
     return !is_guest(c) && p2p_access_may(c->loop->rules, &caller, name);
 }
 
+/* ---- Old contents ---- */
+
+/* True if this client may ask for old contents. */
+static bool
+ask_history(const struct conn *c, struct history_asker *asker)
+{
+    *asker =
+        (struct history_asker){.rules = c->loop->rules, .caller = visible_caller(c)};
+    return asker->caller.id != NULL && !is_guest(c) &&
+           history_is_on(c->loop->server->opt.history);
+}
+
+static struct history *
+history_of(const struct conn *c)
+{
+    return c->loop->server->opt.history;
+}
+
+static enum p2p_err
+seek_first(enum p2p_err err)
+{
+    return err == P2P_ERR_BUSY ? P2P_ERR_MORE : err;
+}
+
+/* ---- Lookups ---- */
+
 /* The rule comes first, so that a hidden file and one that does not exist take the same
  * way. */
 enum p2p_err
@@ -74,15 +101,36 @@ visible_find_name(const struct conn *c, const char *name, struct p2p_share_entry
     return p2p_shares_find_name(shares_of(c), name, out);
 }
 
-enum p2p_err
-visible_find_root(const struct conn *c, const struct p2p_digest *root,
-                  struct p2p_share_entry *out)
+static enum p2p_err
+find_root(const struct conn *c, const struct p2p_digest *root,
+          struct p2p_share_entry *out)
 {
     if (offers_find_root(offers_of(c), receiver(c), root, out) == P2P_OK)
         return P2P_OK;
     if (may_all(c))
         return p2p_shares_find_root(shares_of(c), root, out);
     return p2p_shares_find_root_if(shares_of(c), root, may, (void *)(uintptr_t)c, out);
+}
+
+enum p2p_err
+visible_find_root(const struct conn *c, const struct p2p_digest *root,
+                  struct p2p_share_entry *out)
+{
+    struct history_asker asker;
+    enum p2p_err err = find_root(c, root, out);
+
+    if (err != P2P_ERR_NOT_FOUND || !ask_history(c, &asker))
+        return err;
+    return seek_first(history_find_root(history_of(c), &asker, root, out));
+}
+
+bool
+visible_is_old(const struct conn *c, const struct p2p_digest *root)
+{
+    struct p2p_share_entry entry;
+
+    return history_is_on(history_of(c)) &&
+           find_root(c, root, &entry) == P2P_ERR_NOT_FOUND;
 }
 
 /* May the shares give away this content? */
@@ -101,6 +149,7 @@ enum p2p_err
 visible_layer(const struct conn *c, const struct p2p_digest *root, uint64_t first,
               uint32_t count, struct p2p_digest *out)
 {
+    struct history_asker asker;
     enum p2p_err err = offers_layer(offers_of(c), receiver(c), root, first, count, out);
 
     if (err != P2P_ERR_NOT_FOUND)
@@ -108,13 +157,16 @@ visible_layer(const struct conn *c, const struct p2p_digest *root, uint64_t firs
     err = check_root(c, root);
     if (err == P2P_OK)
         err = p2p_shares_layer(shares_of(c), root, first, count, out);
-    return err;
+    if (err != P2P_ERR_NOT_FOUND || !ask_history(c, &asker))
+        return err;
+    return seek_first(history_layer(history_of(c), &asker, root, first, count, out));
 }
 
 enum p2p_err
 visible_open(const struct conn *c, const struct p2p_digest *root,
              struct p2p_share_file **out)
 {
+    struct history_asker asker;
     enum p2p_err err = offers_file_open(offers_of(c), receiver(c), root, out);
 
     if (err != P2P_ERR_NOT_FOUND)
@@ -122,7 +174,9 @@ visible_open(const struct conn *c, const struct p2p_digest *root,
     err = check_root(c, root);
     if (err == P2P_OK)
         err = p2p_shares_file_open(shares_of(c), root, out);
-    return err;
+    if (err != P2P_ERR_NOT_FOUND || !ask_history(c, &asker))
+        return err;
+    return seek_first(history_file_open(history_of(c), &asker, root, out));
 }
 
 /* ---- The list ---- */

@@ -15,13 +15,16 @@ struct conn;
 /* Who the client is, as far as the rule asks. */
 struct p2p_access_caller visible_caller(const struct conn *c);
 
-/* As the functions of shares.h. */
+/* As the functions of shares.h. Those that take a root say MORE if it may be an old
+ * content: serve_seek finds out. */
 P2P_MUST_CHECK enum p2p_err visible_find_name(const struct conn *c, const char *name,
                                               struct p2p_share_entry *out);
 /* The entry has a name that is visible. */
 P2P_MUST_CHECK enum p2p_err visible_find_root(const struct conn *c,
                                               const struct p2p_digest *root,
                                               struct p2p_share_entry *out);
+/* True if only an old content can have this root. */
+bool visible_is_old(const struct conn *c, const struct p2p_digest *root);
 P2P_MUST_CHECK enum p2p_err visible_layer(const struct conn *c,
                                           const struct p2p_digest *root, uint64_t first,
                                           uint32_t count, struct p2p_digest *out);

@@ -265,6 +265,123 @@ class Error:
         return cls(c.number("I"), c.number("H"), c.text())
 
 
+@dataclass
+class ChangesRequest:
+    TYPE = 0x22
+    req: int
+    kind: int = 0
+    log: int = 0
+    after: int = 0
+    wait: int = 0
+    folder: bytes = b""
+
+    def body(self):
+        return struct.pack(">IBQQH", self.req, self.kind, self.log, self.after, self.wait) + text16(self.folder)
+
+    @classmethod
+    def parse(cls, c):
+        message = cls(c.number("I"), c.number("B"), c.number("Q"), c.number("Q"), c.number("H"), c.text())
+        if message.kind != 0:
+            c.rest()
+        return message
+
+
+@dataclass
+class Change:
+    flags: int
+    root: bytes
+    size: int
+    mtime_ns: int
+    version: int
+    change: int
+    name: bytes
+
+
+@dataclass
+class Changes:
+    TYPE = 0x23
+    req: int
+    flags: int
+    log: int
+    upto: int
+    entries: list = field(default_factory=list)
+
+    def body(self):
+        packed = [
+            bytes([e.flags]) + e.root + struct.pack(">QQIQ", e.size, e.mtime_ns, e.version, e.change) + text16(e.name)
+            for e in self.entries
+        ]
+        return struct.pack(">IBQQBH", self.req, self.flags, self.log, self.upto, 0, len(packed)) + b"".join(packed)
+
+    @classmethod
+    def parse(cls, c):
+        head = c.number("I"), c.number("B"), c.number("Q"), c.number("Q")
+        _copies, count = c.number("B"), c.number("H")
+        if count > 256:
+            raise Malformed("too many changes")
+        entries = [
+            Change(c.number("B"), c.take(32), c.number("Q"), c.number("Q"), c.number("I"), c.number("Q"), c.text())
+            for _ in range(count)
+        ]
+        return cls(*head, entries)
+
+
+@dataclass
+class HistoryRequest:
+    TYPE = 0x24
+    req: int
+    name: bytes
+    before: int = 0
+
+    def body(self):
+        return struct.pack(">I", self.req) + text16(self.name) + struct.pack(">I", self.before)
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.text(), c.number("I"))
+
+
+CURRENT, KEPT = 1, 2
+
+
+@dataclass
+class Version:
+    version: int
+    flags: int
+    size: int
+    mtime_ns: int
+    since: int
+    until: int
+    root: bytes
+
+
+@dataclass
+class History:
+    TYPE = 0x25
+    req: int
+    versions: list = field(default_factory=list)
+    next_before: int = 0
+
+    def body(self):
+        packed = [
+            struct.pack(">IBQQQQ", v.version, v.flags, v.size, v.mtime_ns, v.since, v.until) + v.root
+            for v in self.versions
+        ]
+        head = struct.pack(">IH", self.req, len(packed))
+        return head + b"".join(packed) + struct.pack(">I", self.next_before)
+
+    @classmethod
+    def parse(cls, c):
+        req, count = c.number("I"), c.number("H")
+        if count > 128:
+            raise Malformed("too many versions")
+        rows = [
+            Version(*(c.number(form) for form in "IBQQQQ"), c.take(32))
+            for _ in range(count)
+        ]
+        return cls(req, rows, c.number("I"))
+
+
 def is_shown(text):
     """Text that may be shown to people unchanged: at most 63 bytes, no hidden characters, no space at the ends."""
     try:
@@ -326,6 +443,7 @@ class Close(Empty):
 MESSAGES = [
     Ready, Rekey, Close, MetaRequest, Meta, LayerRequest, Layer, Get, Data, Cancel,
     ListRequest, List, HashRequest, Hash, Ping, Pong, Error, InfoRequest, Info,
+    ChangesRequest, Changes, HistoryRequest, History,
 ]  # fmt: skip
 BY_TYPE = {message.TYPE: message for message in MESSAGES}
 
