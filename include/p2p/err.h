@@ -84,7 +84,8 @@ enum p2p_err_class {
     X(OTHER_DISK,    LOCAL,  "another file system is mounted at this folder") \
     X(GONE,          CALLER, "this content is no longer kept") \
     X(REFUSED,       PEER,   "it refused this device: it may share with devices that it trusts only, or be busy") \
-    X(NO_SEEK,       LOCAL,  "this file system writes files only from beginning to end")
+    X(NO_SEEK,       LOCAL,  "this file system writes files only from beginning to end") \
+    X(DISK_TOO_SMALL, LOCAL, "the disk is too small for the file")
 /* clang-format on */
 
 enum p2p_err {

@@ -52,7 +52,8 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_zero_bytes(const struct p2p_chunks *geom
                                                    uint64_t *out);
 
 /* Checks the space for a download. DISK_FULL: the rest does not fit beside the space
- * that must stay free. TOO_LARGE: the size is far beyond the size of the disk. Data of
+ * that must stay free. DISK_TOO_SMALL: nor would it if the disk was empty and enlarged
+ * while the download waits. Data of
  * an interrupted download counts. Creates nothing. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_check_room(const struct p2p_root *downloads,
                                                    const struct p2p_journal_info *info);

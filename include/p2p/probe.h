@@ -41,6 +41,8 @@ P2P_MUST_CHECK enum p2p_err p2p_probe_name(struct p2p_probe *probe, const char *
 
 /* Changes DISK_FULL to NO_INODES if bytes are free but inodes are not. */
 enum p2p_err p2p_root_full_reason(const struct p2p_root *root, enum p2p_err err);
+/* The size of the whole file system, used or not; 0 if it is not known. */
+uint64_t p2p_root_disk_bytes(const struct p2p_root *root);
 
 #ifdef __cplusplus
 }

@@ -113,13 +113,37 @@ def test_a_sparse_file_needs_room_for_its_data_only(suite):
         getter = launch(suite, disk, server, log, name="g.bin")
         try:
             wait_until(lambda: "the disk is full" in log.read_text(), 60, "the cause told")
-            assert "free 21" in log.read_text(), log.read_text()
+            assert "full: 21" in log.read_text(), log.read_text()
             assert not any(isinstance(m, msg.Get) for m in server.requests[before:])
             subprocess.run(["mount", "-o", "remount,size=32m", disk], check=True)
             assert getter.wait(60) == 0, log.read_text()
         finally:
             getter.kill()
         assert (disk / "g.bin").read_bytes() == full
+
+
+def test_a_disk_that_is_far_too_small(suite):
+    """Making room would not help, so it does not wait, and the source is not blamed. Zeros need no room here either."""
+    mib = 1 << 20
+    sparse = os.urandom(mib // 4) + bytes(100 * mib)
+    files = {"full.bin": os.urandom(100 * mib), "sparse.bin": sparse, "little.bin": os.urandom(2 * mib)}
+    with Server(files) as server, tmpfs(suite.folder / "disk", "size=1500k") as disk:
+        run = suite.get("full.bin", server, out="disk")
+        assert run.returncode == 6, run.stderr
+        said = run.stderr.strip().splitlines()
+        assert len(said) == 1, run.stderr
+        assert "the disk is too small: it has 1.5 MB in total, and 105 MB are needed" in said[0], run.stderr
+        log = suite.folder / "log"
+        getter = launch(suite, disk, server, log, name="little.bin")
+        try:  # a disk can grow by this much
+            wait_until(lambda: "it has 1.5 MB in total" in log.read_text(), 60, "the cause told")
+        finally:
+            getter.kill()
+            getter.wait()
+        assert not asked_for_bytes(server)
+        run = suite.get("sparse.bin", server, out="disk")
+        assert run.returncode == 0, run.stderr
+        assert (disk / "sparse.bin").read_bytes() == sparse
 
 
 def test_a_read_only_file_system(suite):

@@ -359,6 +359,6 @@ def test_a_few_random_operations(suite):
 
 
 @long_test
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [int(s) for s in os.environ.get("P2P_SEEDS", "1 2 3").split()])
 def test_many_random_operations(suite, seed):
     run(suite, seed, LONG_ROUNDS)

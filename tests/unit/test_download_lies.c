@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "dl_fixture.h"
+#include "p2p/probe.h"
 
 /* Each lie: if this is the only source, the download fails and names it; beside a good
  * source it is dropped and the file is correct. */
@@ -67,12 +68,48 @@ lies_answers_twice(void **state)
     lie(*state, (struct fake_manners){.twice = true}, P2P_ERR_PROTOCOL);
 }
 
-static void
-lies_a_size_whose_layer_would_fill_the_memory(void **state)
+/* What the file system of the test says about a file that large. A machine of 32 bits
+ * cannot even count the chunks. */
+static enum p2p_err
+error_of_size(const struct fixture *f, uint64_t size)
 {
-    /* A machine of 32 bits cannot even count the chunks. */
-    lie(*state, (struct fake_manners){.size_lie = 1ll << 49},
-        sizeof(size_t) < 8 ? P2P_ERR_MALFORMED : P2P_ERR_TOO_LARGE);
+    struct p2p_probe *probe = NULL;
+
+    if (sizeof(size_t) < 8)
+        return P2P_ERR_MALFORMED;
+    assert_int_equal(p2p_probe_open(f->opt.downloads, &probe), P2P_OK);
+    enum p2p_err err = p2p_probe_size(probe, size);
+    p2p_probe_close(probe);
+    return err != P2P_OK ? err : P2P_ERR_DISK_TOO_SMALL;
+}
+
+/* Its layer would fill the memory. The sentence is about the size, and does not call the
+ * only source a liar; beside a good source it is dropped. */
+static void
+states_a_size_that_cannot_be_stored(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t size = 1ll << 49;
+    enum p2p_err why = error_of_size(f, (uint64_t)size);
+
+    f->peers[0].manners.size_lie = size;
+    start_peers(f, 1);
+    download(f, why);
+    expect_dropped(f, 0, why);
+    assert_no_file(f);
+    if (why != P2P_ERR_MALFORMED) {
+        assert_null(strstr(f->last.message, "127.0.0.1"));
+        assert_non_null(strstr(f->last.message, "another disk"));
+    }
+    stop_peers(f);
+    forget_download(f);
+
+    f->peers[0].manners.size_lie = size;
+    f->peers[1].manners.hello_delay_ms = 200;
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 0, why);
 }
 
 /* The stated size is one byte less (the same number of chunks, a layer that folds):
@@ -172,7 +209,7 @@ main(void)
         T(lies_data_nobody_asked_for),
         T(lies_answers_twice),
         T(lies_right_layer_for_another_size),
-        T(lies_a_size_whose_layer_would_fill_the_memory),
+        T(states_a_size_that_cannot_be_stored),
         T(lies_about_the_sha256),
         T(a_stated_sha256_is_not_shown_as_the_files),
         T(data_after_cancel_is_a_lie),

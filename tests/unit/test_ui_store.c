@@ -356,7 +356,7 @@ failures_are_explained(void **state)
         " peer_offline not_allowed no_source not_found key_changed blocked "
         "hash_mismatch file_changed "
         "disk_full quota no_inodes folder_away file_too_big "
-        "read_only target_name in_the_way other_disk no_seek "
+        "read_only target_name in_the_way other_disk no_seek disk_too_small "
         "permission timeout protocol internal ";
     char word[40];
 

@@ -285,6 +285,15 @@ draw(struct get_print *print, const struct p2p_download_status *status)
 
 /* ---- Both ---- */
 
+/* A file that cannot be stored here: the source has done nothing wrong, and if there is
+ * no other, the end tells of it. */
+static bool
+is_about_the_size(enum p2p_err err)
+{
+    return err == P2P_ERR_TOO_LARGE || err == P2P_ERR_FILE_TOO_BIG ||
+           err == P2P_ERR_DISK_TOO_SMALL;
+}
+
 /* Reports each source that is no longer used once, with the reason. */
 static void
 tell_dropped(struct get_print *print, const struct p2p_download_status *status)
@@ -292,7 +301,8 @@ tell_dropped(struct get_print *print, const struct p2p_download_status *status)
     for (size_t i = 0; i < status->source_count; i++) {
         const struct p2p_source_status *s = &status->sources[i];
         char address[CLI_ADDRESS], called[P2P_CALLED_MAX], who[sizeof(address) + 128];
-        if (s->state == P2P_SRC_DROPPED && print->told[i] != s->state) {
+        if (s->state == P2P_SRC_DROPPED && print->told[i] != s->state &&
+            !(is_about_the_size(s->error) && status->source_count == 1)) {
             erase_line(print);
             p2p_addr_format(&s->addr, address, sizeof(address));
             snprintf(who, sizeof(who), s->id_known ? "%s at %s" : "%s%s",

@@ -112,6 +112,7 @@ p2p_err_http_status(enum p2p_err err)
         return 410;
     case P2P_ERR_TOO_LARGE:
     case P2P_ERR_FILE_TOO_BIG:
+    case P2P_ERR_DISK_TOO_SMALL:
         return 413;
     case P2P_ERR_RANGE:
         return 416;
@@ -196,6 +197,7 @@ p2p_err_exit_status(enum p2p_err err)
     case P2P_ERR_IN_THE_WAY:
     case P2P_ERR_OTHER_DISK:
     case P2P_ERR_NO_SEEK:
+    case P2P_ERR_DISK_TOO_SMALL:
     case P2P_ERR_PERMISSION:
     case P2P_ERR_NOT_FOLDER:
     case P2P_ERR_SYS:

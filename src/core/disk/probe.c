@@ -40,6 +40,14 @@ p2p_root_full_reason(const struct p2p_root *root, enum p2p_err err)
     return err;
 }
 
+uint64_t
+p2p_root_disk_bytes(const struct p2p_root *root)
+{
+    struct statvfs fs;
+
+    return fstatvfs(root->fd, &fs) == 0 ? (uint64_t)fs.f_blocks * fs.f_frsize : 0;
+}
+
 static enum p2p_err
 error_of(const struct p2p_probe *p, int errnum)
 {

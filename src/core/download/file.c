@@ -589,8 +589,12 @@ p2p_dl_file_retry(struct p2p_download *dl, enum p2p_err err)
 void
 p2p_dl_file_explain(struct p2p_download *dl, enum p2p_err err)
 {
+    uint64_t size = dl->file->meta.geometry.size;
+
+    if (err == P2P_ERR_DISK_TOO_SMALL)
+        size -= dl->file->zero_bytes; /* holes take no space */
     if (dl->report.message[0] == '\0' || dl->report.error != err)
-        p2p_dl_explain(dl, err, dl->file->meta.geometry.size);
+        p2p_dl_explain(dl, err, size);
 }
 
 void

@@ -144,23 +144,27 @@ set_layer(struct p2p_download *dl, struct p2p_digest *layer, uint64_t zero_bytes
     p2p_unlock(&dl->lock);
 }
 
+/* A file with more chunks is not taken for a sparse one: 32 MiB of hashes. */
+#define SPARSE_CHUNKS_MAX (1ull << 20)
+
 /* Checks the file system before it takes memory for the layer, so that a file too large
- * for the disk costs nothing. A file that is only a little too large may be sparse: the
- * layer shows that, and the space is checked when the journal is opened. */
+ * for the disk costs nothing. The file may be sparse: the layer shows that, and the
+ * space is checked again when the journal is opened. */
 static enum p2p_err
-check_disk(struct p2p_download *dl)
+check_disk(struct p2p_download *dl, uint64_t chunks)
 {
     struct p2p_journal_info info;
+    enum p2p_err err = p2p_dl_check_target(dl);
 
+    if (err != P2P_OK)
+        return err;
     p2p_lock(&dl->lock);
     p2p_dl_journal_info(dl, &info);
     p2p_unlock(&dl->lock);
-    enum p2p_err err = p2p_journal_check_room(dl->opt.downloads, &info);
-    if (err == P2P_ERR_TOO_LARGE) /* a wrong statement of this source, not an error of
-                                   * ours */
+    err = p2p_journal_check_room(dl->opt.downloads, &info);
+    if (err == P2P_ERR_DISK_TOO_SMALL && chunks > SPARSE_CHUNKS_MAX)
         return err;
-    enum p2p_err target = p2p_dl_check_target(dl);
-    return target == P2P_OK && err != P2P_ERR_DISK_FULL ? err : target;
+    return err == P2P_ERR_DISK_FULL || err == P2P_ERR_DISK_TOO_SMALL ? P2P_OK : err;
 }
 
 /* The layer has this source's chunk size, so this becomes the chunk size of the
@@ -172,12 +176,13 @@ fetch_layer(struct dl_worker *w)
     struct p2p_digest *layer = NULL;
     struct p2p_chunks geometry;
     uint64_t zero_bytes = 0;
-    enum p2p_err err = check_disk(dl);
+    enum p2p_err err;
 
     p2p_lock(&dl->lock);
     struct p2p_meta meta = dl->file->meta;
     meta.geometry = dl->swarm.sources[w->source].meta.geometry;
     p2p_unlock(&dl->lock);
+    err = check_disk(dl, meta.geometry.count);
     if (err == P2P_OK)
         err = p2p_conn_layer(w->conn, &meta, &geometry, &layer);
     if (err == P2P_OK)

@@ -134,13 +134,16 @@ wait_paused(struct p2p_download *dl)
 }
 
 static void
-explain_missing_space(struct p2p_download *dl, enum p2p_err err, char *out, size_t cap)
+explain_missing_space(struct p2p_download *dl, enum p2p_err err, bool has_room,
+                      char *out, size_t cap)
 {
-    char size[P2P_SIZE_TEXT_MAX];
+    char size[P2P_SIZE_TEXT_MAX], whole[P2P_SIZE_TEXT_MAX];
+    uint64_t disk = p2p_root_disk_bytes(dl->opt.downloads);
 
     p2p_lock(&dl->lock);
-    p2p_size_format(dl->task->bytes_to_come(dl), size);
+    uint64_t needed = dl->task->bytes_to_come(dl);
     p2p_unlock(&dl->lock);
+    p2p_size_format(needed, size);
 
     if (err == P2P_ERR_QUOTA)
         snprintf(out, cap,
@@ -151,6 +154,19 @@ explain_missing_space(struct p2p_download *dl, enum p2p_err err, char *out, size
         snprintf(out, cap,
                  "the file system has no room for more files (no free inodes): "
                  "delete some; the download continues automatically");
+    else if (has_room)
+        snprintf(
+            out, cap,
+            "the file system says that it is full, although it reports enough free "
+            "space for %s: a quota may be used up; the download is retried "
+            "automatically",
+            size);
+    else if (needed > disk && disk > 0)
+        snprintf(
+            out, cap,
+            "the disk is full: %s are needed, and it has %s in total; the download "
+            "continues automatically when the disk is larger",
+            size, p2p_size_format(disk, whole));
     else
         snprintf(out, cap,
                  "the disk is full: free %s; the download continues "
@@ -179,6 +195,15 @@ has_room(struct p2p_download *dl)
            dl->task->has_room(dl);
 }
 
+/* False: the file system refuses although it reports enough room. It does not count a
+ * quota, or cannot store holes. Then the download is retried after a while, as for a
+ * quota, whose rest cannot be queried everywhere. */
+static bool
+is_told_by_numbers(struct p2p_download *dl, enum p2p_err err)
+{
+    return err != P2P_ERR_QUOTA && !has_room(dl);
+}
+
 /* Stays PAUSED until the disk has room for the rest, or the user resumes or cancels. */
 static void
 wait_for_space(struct p2p_download *dl, enum p2p_err err)
@@ -187,14 +212,14 @@ wait_for_space(struct p2p_download *dl, enum p2p_err err)
     char message[sizeof(((struct dl_report *)0)->message)];
 
     err = p2p_root_full_reason(dl->opt.downloads, err);
-    explain_missing_space(dl, err, message, sizeof(message));
+    bool by_numbers = is_told_by_numbers(dl, err);
+    explain_missing_space(dl, err, !by_numbers, message, sizeof(message));
     pause_with(dl, err, message);
     p2p_lock(&dl->lock);
     dl->wants.resume = false;
     p2p_unlock(&dl->lock);
-    /* The rest of a quota cannot be queried everywhere: try again. */
     while (wait_for_look(dl))
-        if (err == P2P_ERR_QUOTA ? p2p_now_ms() >= again_ms : has_room(dl))
+        if (by_numbers ? has_room(dl) : p2p_now_ms() >= again_ms)
             break;
 }
 

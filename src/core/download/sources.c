@@ -108,6 +108,11 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
                          label, (unsigned long long)s->meta.geometry.size,
                          (unsigned long long)dl->opt.announced_size);
         break;
+    case P2P_ERR_TOO_LARGE:
+    case P2P_ERR_FILE_TOO_BIG:
+    case P2P_ERR_DISK_TOO_SMALL: /* another source may state another size */
+        p2p_dl_explain(dl, why, s->meta.geometry.size);
+        break;
     case P2P_ERR_KEY_CHANGED:
     case P2P_ERR_WRONG_PEER:
     case P2P_ERR_NOT_ALLOWED:

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "p2p/probe.h"
+
 #define SAMPLE_MS      200
 #define SPEED_MEMORY_S 2.0 /* time after which a change of speed is mostly visible */
 
@@ -51,7 +53,7 @@ p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format, 
 void
 p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
 {
-    char text[P2P_SIZE_TEXT_MAX];
+    char text[P2P_SIZE_TEXT_MAX], whole[P2P_SIZE_TEXT_MAX];
 
     switch (err) {
     case P2P_ERR_BUSY:
@@ -71,6 +73,19 @@ p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
         p2p_dl_set_error(dl, err,
                          "this file system does not allow files of %s; choose a "
                          "folder on another disk",
+                         p2p_size_format(size, text));
+        break;
+    case P2P_ERR_DISK_TOO_SMALL:
+        p2p_size_format(p2p_root_disk_bytes(dl->opt.downloads), whole);
+        p2p_dl_set_error(dl, err,
+                         "the disk is too small: it has %s in total, and %s are "
+                         "needed; choose a folder on another disk",
+                         whole, p2p_size_format(size, text));
+        break;
+    case P2P_ERR_TOO_LARGE:
+        p2p_dl_set_error(dl, err,
+                         "a file of %s in chunks as small as the peer's has too many "
+                         "chunks to be downloaded",
                          p2p_size_format(size, text));
         break;
     case P2P_ERR_NO_SEEK:

@@ -338,7 +338,6 @@ judge_end(struct p2p_download *dl, unsigned source, enum p2p_err end)
     case P2P_ERR_DISK_FULL:
     case P2P_ERR_QUOTA:
     case P2P_ERR_NO_INODES:
-    case P2P_ERR_FILE_TOO_BIG:
     case P2P_ERR_READ_ONLY:
     case P2P_ERR_TARGET_NAME:
     case P2P_ERR_IN_THE_WAY:

@@ -76,7 +76,9 @@ out:
 /* A disk may be enlarged while a download waits, but not by this factor. */
 #define DISK_GROWTH_MAX 64
 
-/* P2P_OK when `bytes` more fit on the disk of `fd`; TOO_LARGE when they never will. */
+/* P2P_OK when `bytes` more fit on the disk of `fd`; DISK_TOO_SMALL when they never
+ * will. A file system that does not know its size (some in user space) takes what it
+ * takes. */
 static enum p2p_err
 check_room(int fd, uint64_t bytes, uint64_t keep_free)
 {
@@ -87,8 +89,10 @@ check_room(int fd, uint64_t bytes, uint64_t keep_free)
     uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
     uint64_t most = (uint64_t)fs.f_blocks / 100 * fs.f_frsize * KEEP_FREE_PERCENT;
     uint64_t keep = keep_free < most ? keep_free : most;
+    if (fs.f_blocks == 0)
+        return P2P_OK;
     if (bytes / DISK_GROWTH_MAX > (uint64_t)fs.f_blocks * fs.f_frsize)
-        return P2P_ERR_TOO_LARGE;
+        return P2P_ERR_DISK_TOO_SMALL;
     return available >= keep && available - keep >= bytes ? P2P_OK : P2P_ERR_DISK_FULL;
 }
 

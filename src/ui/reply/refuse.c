@@ -31,6 +31,7 @@ static const struct {
     {P2P_ERR_QUOTA, 507, "quota"},
     {P2P_ERR_NO_INODES, 507, "no_inodes"},
     {P2P_ERR_FILE_TOO_BIG, 413, "file_too_big"},
+    {P2P_ERR_DISK_TOO_SMALL, 413, "disk_too_small"},
     {P2P_ERR_READ_ONLY, 403, "read_only"},
     {P2P_ERR_TARGET_NAME, 400, "target_name"},
     {P2P_ERR_IN_THE_WAY, 409, "in_the_way"},

@@ -204,6 +204,11 @@ static const struct {
     {P2P_ERR_FILE_TOO_BIG, "file_too_big",
      "The file system of the downloads folder does not allow files of this size. Use a "
      "folder on another disk."},
+    {P2P_ERR_DISK_TOO_SMALL, "disk_too_small",
+     "The disk of the downloads folder is too small for the file. Use a folder on "
+     "another disk."},
+    {P2P_ERR_TOO_LARGE, "file_too_big",
+     "The file has more chunks than a download can have."},
     {P2P_ERR_READ_ONLY, "read_only",
      "The file system of the downloads folder is read-only. Make it writable, then "
      "retry."},
