@@ -30,21 +30,30 @@ health() {
     [ $found = yes ]
 }
 
+# Of both programs, once: a second signal would end them without their orderly stop.
+stop() {
+    [ $stopping = yes ] || kill -TERM "$peer" "$ui" 2>/dev/null
+    stopping=yes
+}
+
 node() {
     mkdir -p "$state/keys" "$state/shared" "$state/downloads" && chmod 700 "$state/keys" || exit 1
     unset P2P_PORT
     p2p-peer --port "$peer_port" &
     local peer=$!
     p2p-ui --port "$ui_port" --peer-port "$peer_port" &
-    local ui=$! status
-    trap 'kill -TERM $peer $ui 2>/dev/null' TERM INT
+    local ui=$! status asked=no stopping=no
+    trap 'asked=yes; stop' TERM INT
     trap 'kill -HUP $peer $ui 2>/dev/null' HUP
     # A signal ends `wait` with more than 128 while both run on.
     while wait -n "$peer" "$ui"; status=$?; [ $status -gt 128 ] && kill -0 "$peer" 2>/dev/null && kill -0 "$ui" 2>/dev/null; do
         :
     done
-    kill -TERM "$peer" "$ui" 2>/dev/null
-    wait "$peer" "$ui" 2>/dev/null
+    stop
+    while kill -0 "$peer" 2>/dev/null || kill -0 "$ui" 2>/dev/null; do
+        wait "$peer" "$ui" 2>/dev/null
+    done
+    [ $asked = no ] || status=0
     exit $status
 }
 

@@ -1,12 +1,15 @@
 """packaging/oci: the image's entry points, first without a container, then in an image that buildah
 makes where it can."""
 
+import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 import requests
@@ -91,6 +94,16 @@ def test_a_node_is_peer_and_dashboard_with_one_identity(node, free):
     assert one.end() == 0, one.text()
 
 
+def test_a_node_stops_in_order(node, free, suite):
+    """The peer leaves the registry at once, also when p2p-ui ends before it."""
+    registry = suite.discovery()
+    one = node("node", **free, P2P_DISCOVERY=registry.url)
+    one.port("p2p-peer"), one.port("p2p-ui")
+    wait_until(lambda: registry.registry.peers(), PATIENCE_S, "the registration")
+    assert one.end() == 0, one.text()
+    assert registry.registry.peers() == []
+
+
 @pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui"])
 def test_a_node_ends_when_one_of_its_programs_does(node, free, program):
     """So that the container is started again."""
@@ -149,6 +162,96 @@ def test_health_follows_the_program(node, tmp_path_factory):
 
 # ---- the image
 
+# Runs the image in namespaces of its own: with its user, its variables and its entry point, and with a root
+# that cannot be written to. Only the volume and /tmp can. The programs of this machine outside of it ask.
+IN_THE_IMAGE = r"""
+root=$1 user=$2 state=$3; shift 3
+mount --make-rprivate / && mount --bind "$root" "$root" && mount -o remount,bind,ro "$root"
+mount -t proc proc "$root/proc"; mount -t tmpfs -o mode=1777 none "$root/tmp"; mount --rbind /dev "$root/dev"
+ip link set lo up
+start() { # VOLUME, NAME=VALUE..., COMMAND: in place of the shell that calls this
+    local volume=$state/$1; shift
+    mkdir -p "$volume"; chown "$user" "$volume"
+    exec unshare -m sh -euc 'mount --bind "$1" "$2/var/lib/p2p"; root=$2 user=$3; shift 3
+        exec chroot --userspec="$user" --groups= "$root" "$@"' sh "$volume" "$root" "$user" env -i "${environment[@]}" "$@"
+}
+box() { (start "$@"); }
+environment=("$@")
+until_ready() {
+    local i=0
+    while ! grep -q "^ready $2" "$state/$1"; do i=$((i + 1)); [ $i -lt 600 ] || { cat "$state/$1" >&2; exit 1; }; sleep 0.2; done
+}
+check() { "$@" || { echo "failed: $*" >&2; cat "$state"/*.log >&2; exit 1; }; }
+refuse() { if "$@" 2>/dev/null; then echo "not refused: $*" >&2; exit 1; fi; }
+
+refuse box node HEALTH
+refuse box node touch /usr/bin/x
+refuse box node touch /x
+check box node touch /var/lib/p2p/x
+check [ "$(box node id -u)" = "${user%:*}" ]
+
+(start registry ENTRY p2p-discovery) >"$state/registry.log" 2>&1 & registry=$!
+until_ready registry.log p2p-discovery
+(start node P2P_DISCOVERY=http://127.0.0.1:8000 P2P_PUBLISHED=nas.example:9090 ENTRY CMD) >"$state/node.log" 2>&1 & node=$!
+until_ready node.log p2p-peer; until_ready node.log p2p-ui
+check box node HEALTH
+link=$(sed -n 's|.*http://nas.example:9090\(/open/[^ ]*\) .*|\1|p' "$state/node.log")
+check [ "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: nas.example:9090' "http://127.0.0.1:8080$link")" = 303 ]
+echo hello >"$state/node/shared/letter.txt"
+check box other P2P_DISCOVERY=http://127.0.0.1:8000 ENTRY p2p status >/dev/null
+i=0
+until box other P2P_DISCOVERY=http://127.0.0.1:8000 ENTRY p2p get letter.txt --no-mdns 2>"$state/get.log"; do
+    i=$((i + 1)); check [ $i -lt 120 ]; sleep 0.5
+done
+check [ "$(cat "$state/other/downloads/letter.txt")" = hello ]
+kill -TERM $node; wait $node
+kill -TERM $registry; wait $registry
+
+(start alone P2P_DISCOVERY=http://127.0.0.1:9 ENTRY p2p-peer) >"$state/peer.log" 2>&1 & peer=$!
+until_ready peer.log p2p-peer
+check box alone HEALTH
+(start dashboard P2P_DISCOVERY=http://127.0.0.1:9 ENTRY p2p-ui) >"$state/ui.log" 2>&1 & ui=$!
+until_ready ui.log p2p-ui
+check box dashboard HEALTH
+kill -KILL $ui; wait $ui || true
+kill -TERM $peer; wait $peer
+refuse box alone HEALTH
+grep -h "sandbox=" "$state"/*.log
+"""
+
+
+def run_the_image(root, config, state):
+    """Its entry points, as `podman run --read-only` would run them."""
+    words = {
+        "HEALTH": config["Healthcheck"]["Test"][1:], "ENTRY": config["Entrypoint"], "CMD": config["Cmd"],
+    }  # fmt: skip
+    script = IN_THE_IMAGE
+    for name, command in words.items():
+        script = re.sub(rf"\b{name}\b", shlex.join(command), script)
+    done = subprocess.run(
+        ["unshare", "-mpfn", "bash", "-uec", script, "bash", root, config["User"], state, *config["Env"]],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def base_of(buildah, folder):
+    """A base image made by mmdebstrap, where no registry can be reached. P2P_CHROOTS keeps it."""
+    tar = folder / "image-base.tar"
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip("no registry can be reached, and mmdebstrap is not installed")
+    if not tar.exists():
+        made = subprocess.run(["mmdebstrap", "--variant=minbase", "bookworm", tar], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            tar.unlink(missing_ok=True)
+            pytest.skip(f"no base image: {made.stderr[-300:]}")
+    container = buildah("from", "scratch").stdout.strip()
+    if buildah("add", container, tar, "/", check=False).returncode != 0:
+        pytest.skip("buildah cannot mount an image here")
+    buildah("commit", container, "localhost/p2p-test-base")
+    return "localhost/p2p-test-base"
+
 
 @long_test
 @pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed")
@@ -165,26 +268,18 @@ def test_buildah_makes_the_image(tmp_path):
     base = "docker.io/library/debian:12-slim"
     try:
         if buildah("pull", base, check=False).returncode != 0:
-            if shutil.which("mmdebstrap") is None:
-                pytest.skip("no registry can be reached, and mmdebstrap is not installed")
-            made = subprocess.run(
-                ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", tmp_path / "base.tar"],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if made.returncode != 0:
-                pytest.skip(f"no base image: {made.stderr[-300:]}")
-            container = buildah("from", "scratch").stdout.strip()
-            if buildah("add", container, tmp_path / "base.tar", "/", check=False).returncode != 0:
-                pytest.skip("buildah cannot mount an image here")
-            base = "localhost/p2p-test-base"
-            buildah("commit", container, base)
+            base = base_of(buildah, Path(os.environ.get("P2P_CHROOTS") or tmp_path))
         if buildah("run", "--isolation=chroot", buildah("from", base).stdout.strip(), "true", check=False).returncode != 0:
             pytest.skip("buildah cannot run programs here")
         buildah("build", "--isolation=chroot", "--format=docker", f"--build-arg=BASE={base}", "-t", "p2p", "-f", ROOT / "packaging/oci/Containerfile", ".")
-        config = buildah("inspect", "--type=image", "p2p").stdout
-        assert '"10001:10001"' in config and "p2p-container" in config and "Healthcheck" in config
+        config = json.loads(buildah("inspect", "--type=image", "p2p").stdout)["Docker"]["config"]
+        assert config["User"] == "10001:10001" and "/var/lib/p2p" in config["Volumes"]
         container = buildah("from", "p2p").stdout.strip()
         said = buildah("run", "--isolation=chroot", container, "--", "/usr/bin/p2p-container", "p2p", "--version").stdout
         assert said.startswith("p2p ")
+        (tmp_path / "state").mkdir()
+        sandboxes = run_the_image(Path(buildah("mount", container).stdout.strip()), config, tmp_path / "state")
+        assert sandboxes.count("sandbox=on") == 5 and sandboxes.count("uid=10001") == 5, sandboxes
     finally:
         buildah("rm", "--all", check=False)
+        shutil.rmtree(tmp_path / "store", ignore_errors=True)
