@@ -133,6 +133,24 @@ typedef void p2p_conn_visit_version(void *arg, const struct p2p_history_entry *v
 P2P_MUST_CHECK enum p2p_err p2p_conn_history(struct p2p_conn *conn, const char *name,
                                              uint32_t *before,
                                              p2p_conn_visit_version *visit, void *arg);
+/* Files and a text that this device would like to give to the peer. */
+struct p2p_offer_file {
+    const char *name; /* may have slashes */
+    uint64_t size;
+    struct p2p_digest root;
+};
+struct p2p_offer {
+    uint8_t id[P2P_OFFER_ID_LEN]; /* random, the same when it is repeated */
+    uint64_t expires_s;           /* since 1970 */
+    const struct p2p_offer_file *files;
+    size_t count;     /* at most P2P_OFFER_ITEMS_MAX */
+    const char *text; /* at most P2P_OFFER_TEXT_MAX bytes; may be NULL */
+};
+/* Offers them; the same offer again tells whether the other side has decided.
+ * UNSUPPORTED: the peer does not know offers, or protocol 1; TOO_LARGE. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_offer(struct p2p_conn *conn,
+                                           const struct p2p_offer *offer,
+                                           enum p2p_offer_state *state);
 /* Sends a PING and waits for its PONG; `*rtt_us` is the round trip in microseconds.
  * UNSUPPORTED with protocol 1. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us);

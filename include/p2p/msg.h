@@ -55,6 +55,8 @@ enum p2p_msg_type {
     P2P_MSG_HISTORY = 0x25,
     P2P_MSG_INFO_GET = 0x28, /* INFO? */
     P2P_MSG_INFO = 0x29,
+    P2P_MSG_OFFER = 0x2a,
+    P2P_MSG_OFFERED = 0x2b,
 };
 
 enum { P2P_META_BY_NAME = 0, P2P_META_BY_ROOT = 1 };
@@ -117,6 +119,36 @@ enum {
     P2P_FEATURE_LEAVES = 4,
     P2P_FEATURE_HISTORY = 8,
     P2P_FEATURE_TICKETS = 16,
+};
+/* OFFER: files that the client would like to give away, and a text. */
+#define P2P_OFFER_ID_LEN      16
+#define P2P_OFFER_RECORDS_MAX 64    /* of one offer */
+#define P2P_OFFER_ITEMS_MAX   10000 /* in all records of one offer */
+#define P2P_OFFER_TEXT_MAX    4096
+enum { P2P_OFFER_MORE = 1 }; /* another record of this offer follows */
+struct p2p_msg_offer {
+    uint8_t id[P2P_OFFER_ID_LEN]; /* random, the same when it is repeated */
+    uint8_t flags;
+    uint64_t expires_s; /* since 1970 */
+    uint16_t count;
+    struct p2p_rd items; /* parsed: take them with p2p_msg_get_offer_item; to be sent:
+                          * written with p2p_msg_put_offer_item */
+    struct p2p_text text;
+};
+struct p2p_offer_item {
+    struct p2p_digest root;
+    uint64_t size;
+    struct p2p_text name; /* may have slashes */
+};
+enum p2p_offer_state {
+    P2P_OFFER_SHOWN,
+    P2P_OFFER_ACCEPTED,
+    P2P_OFFER_DECLINED,
+    P2P_OFFER_REFUSED, /* blocked, too many, or switched off */
+};
+struct p2p_msg_offered {
+    uint8_t id[P2P_OFFER_ID_LEN];
+    uint8_t state; /* enum p2p_offer_state */
 };
 struct p2p_msg_list {
     uint16_t count;
@@ -206,6 +238,8 @@ struct p2p_msg {
         struct p2p_msg_changes changes;
         struct p2p_msg_history_get history_get;
         struct p2p_msg_history history;
+        struct p2p_msg_offer offer;
+        struct p2p_msg_offered offered;
     };
 };
 
@@ -218,7 +252,8 @@ void p2p_msg_put(struct p2p_wr *wr, const struct p2p_msg *msg);
 /*
  * MALFORMED: wrong body, bytes left over, DATA of more than P2P_DATA_MAX or with
  * unknown flags, LAYER of more than P2P_LAYER_HASHES_MAX, INFO with a name that cannot
- * be shown. PROTOCOL: a type that
+ * be shown, OFFER with a text of more than P2P_OFFER_TEXT_MAX, OFFERED with an unknown
+ * state. PROTOCOL: a type that
  * PROTOCOL.md does not name; msg->type and msg->req (0 when the body is too short) are
  * set even then. Numbers are not judged: sizes, offsets and counts are the caller's to
  * check.
@@ -264,6 +299,12 @@ bool p2p_msg_history_add(struct p2p_wr *wr, const struct p2p_history_entry *entr
 void p2p_msg_history_end(struct p2p_wr *wr, uint32_t next);
 /* As p2p_msg_get_list_entry. */
 void p2p_msg_get_history_entry(struct p2p_rd *entries, struct p2p_history_entry *entry);
+/* Writes one item of an OFFER; false, and nothing is written, if it does not fit. */
+bool p2p_msg_put_offer_item(struct p2p_wr *items, const struct p2p_offer_item *item);
+/* The items of a parsed OFFER, `count` times; they were checked when it was parsed. */
+void p2p_msg_get_offer_item(struct p2p_rd *items, struct p2p_offer_item *item);
+/* The most bytes of items that one OFFER with a text of the maximum length can have. */
+#define P2P_OFFER_RECORD_ITEMS (P2P_RECORD_PLAIN_MAX - 36 - P2P_OFFER_TEXT_MAX)
 
 /* ---- Protocol 1: text ---- */
 

@@ -9,6 +9,7 @@
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
 #include "p2p/guardian.h"
+#include "peer/control_inbox.h"
 #include "peer/control_offers.h"
 
 enum { PEERS_SHOWN = 100, UPLOADS_SHOWN = 128, METRICS_MAX = 4096 };
@@ -268,9 +269,15 @@ static const struct p2p_control_verb verbs[] = {
     {"uploads", uploads, NULL},
     {"offer.begin", control_offer_begin, NULL},
     {"offer.file", NULL, control_offer_file},
+    {"offer.allow", control_offer_allow, NULL},
     {"offer.open", control_offer_open, NULL},
     {"offer.status", control_offer_status, NULL},
     {"offer.end", control_offer_end, NULL},
+    {"inbox.list", control_inbox_list, NULL},
+    {"inbox.items", control_inbox_items, NULL},
+    {"inbox.answer", control_inbox_answer, NULL},
+    {"inbox.claim", control_inbox_claim, NULL},
+    {"inbox.always", control_inbox_always, NULL},
     {NULL, NULL, NULL},
 };
 

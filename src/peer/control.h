@@ -15,6 +15,7 @@ struct control_view {
     struct server *server;
     struct uploads *uploads;
     struct offers *offers;
+    struct inbox *inbox;
     struct duplicate *duplicate;
     struct p2p_doorman_counts calls;
     const struct p2p_shares_folders

@@ -160,6 +160,45 @@ control_offer_file(void *arg, const cJSON *request, const int *files, size_t cou
 
 /* ---- who gets it ---- */
 
+static enum p2p_err
+read_roots(const cJSON *array, struct p2p_digest *out, size_t *count)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, array)
+    {
+        const char *hex = cJSON_GetStringValue(item);
+        if (hex == NULL || p2p_hex_parse(hex, out[*count].b, sizeof(out->b)) != P2P_OK)
+            return P2P_ERR_MALFORMED;
+        (*count)++;
+    }
+    return P2P_OK;
+}
+
+enum p2p_err
+control_offer_allow(void *arg, const cJSON *request, cJSON *answer, char *why,
+                    size_t cap)
+{
+    const struct control_view *view = arg;
+    const cJSON *array = cJSON_GetObjectItemCaseSensitive(request, "roots");
+    struct p2p_digest *roots;
+    uint32_t number;
+    size_t count = 0;
+    enum p2p_err err;
+
+    (void)answer, (void)why, (void)cap;
+    if (!cJSON_IsArray(array) || !number_of(request, &number))
+        return P2P_ERR_MALFORMED;
+    roots = calloc((size_t)cJSON_GetArraySize(array) + 1, sizeof(*roots));
+    if (roots == NULL)
+        return P2P_ERR_NOMEM;
+    err = read_roots(array, roots, &count);
+    if (err == P2P_OK)
+        err = offers_allow(view->offers, number, roots, count);
+    free(roots);
+    return err;
+}
+
 enum p2p_err
 control_offer_open(void *arg, const cJSON *request, cJSON *answer, char *why,
                    size_t cap)

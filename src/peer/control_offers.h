@@ -12,6 +12,8 @@ p2p_control_fn control_offer_begin;
 /* {"offer", "name", "mtime_ns", "chunk_size", "root", "sha256"} and two files: the file
  * itself, and one with the hashes of its layer. A name that ends in '/' has none. */
 p2p_control_files_fn control_offer_file;
+/* {"offer", "roots"}: the receivers get these files of the shares as well. */
+p2p_control_fn control_offer_allow;
 /* {"offer", "peer"}: this peer gets the files. */
 p2p_control_fn control_offer_open;
 /* {"offer"}: what was sent of it, by peer. The offer lives on. */

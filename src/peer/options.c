@@ -41,6 +41,7 @@ static const struct p2p_option table[] = {
     {"limit-rate-per-peer", P2P_OPT_SIZE, FIELD(limit_rate_per_peer), 0, 0, "RATE", "bytes per second for each peer; 0: no limit"},
     {"allow-peers", P2P_OPT_TEXT, FIELD(allow_peers), 0, 0, "FILE", "allow downloads only to the peer ids in this file"},
     {"trusted-only", P2P_OPT_FLAG, FIELD(trusted_only), 0, 0, NULL, "allow downloads only to peers that you trust (p2p peers trust ID)"},
+    {"offers", P2P_OPT_TEXT, FIELD(offers), 0, 0, "FROM", "devices that may offer files and texts to this one: all, known (those you trust or have downloaded from) or none"},
     {"public", P2P_OPT_FLAG, FIELD(is_public), 0, 0, NULL, "share with everyone on the Internet who can connect to this peer, not only with devices on the local networks and trusted ones"},
     {"protocol-1", P2P_OPT_FLAG, FIELD(protocol_1), 0, 0, NULL, "also serve clients of protocol 1"},
     {"mdns", P2P_OPT_FLAG, FIELD(mdns), 0, 0, NULL, "announce this peer on the local network"},
@@ -86,6 +87,7 @@ static const struct peer_options defaults = {
     .max_channels = P2P_CHANNELS_MAX,
     .channel_memory = P2P_CHANNEL_MEMORY,
     .limit_rate = "off",
+    .offers = "all",
     .protocol_1 = true,
     .mdns = true,
     .reach = true,
@@ -137,6 +139,19 @@ check_advertise(const struct peer_options *opt, const struct p2p_options_text *t
     return P2P_OK;
 }
 
+static bool
+read_offers(struct peer_options *opt)
+{
+    static const char *const names[] = {"all", "known", "none"};
+
+    for (int i = 0; i < 3; i++)
+        if (strcmp(opt->offers, names[i]) == 0) {
+            opt->offers_from = (enum inbox_from)i;
+            return true;
+        }
+    return false;
+}
+
 static enum p2p_err
 check(struct peer_options *opt, const struct p2p_options_text *text, int arguments,
       char **argv)
@@ -159,6 +174,9 @@ check(struct peer_options *opt, const struct p2p_options_text *text, int argumen
                                   "timetable (\"08:00,2M 23:00,off\")",
                                   p2p_options_place(text, opt->limit_rate),
                                   opt->limit_rate);
+    if (!read_offers(opt))
+        return p2p_options_refuse(program, "invalid %s %s: use all, known or none",
+                                  p2p_options_place(text, opt->offers), opt->offers);
     if (p2p_machine_about(opt->name, opt->device_kind, &opt->about, why, sizeof(why)) !=
         P2P_OK)
         return p2p_options_refuse(program, "%s", why);

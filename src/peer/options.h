@@ -6,6 +6,7 @@
 #include "p2p/guardian.h"
 #include "p2p/options.h"
 #include "p2p/shares.h"
+#include "peer/inbox/inbox.h"
 
 struct peer_options {
     const char *host;
@@ -30,6 +31,8 @@ struct peer_options {
     uint64_t limit_rate_per_peer;
     const char *allow_peers;
     bool trusted_only;
+    const char *offers;
+    enum inbox_from offers_from; /* what it means */
     bool is_public;
     bool protocol_1;
     bool mdns;

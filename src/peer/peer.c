@@ -212,6 +212,7 @@ open_server(struct peer *peer)
         .history = peer->history,
         .access = peer->access,
         .offers = peer->offers,
+        .inbox = peer->inbox,
         .on_rules = on_rules,
         .arg = peer,
         .uploads = peer->uploads,
@@ -245,6 +246,7 @@ start_control(struct peer *peer)
         .server = own_server(peer),
         .uploads = peer->uploads,
         .offers = peer->offers,
+        .inbox = peer->inbox,
         .duplicate = &peer->duplicate,
         .folders = &peer->opt.folders,
         .port = peer->port,
@@ -426,6 +428,8 @@ peer_open(struct peer *peer)
     if (err != P2P_OK || (err = p2p_crypto_init()) != P2P_OK ||
         (err = open_identity(peer)) != P2P_OK ||
         (err = offers_new(&peer->offers)) != P2P_OK ||
+        (err = inbox_open(peer->opt.keys_dir, peer->opt.offers_from, &peer->inbox)) !=
+            P2P_OK ||
         (err = open_access(peer)) != P2P_OK || (err = open_shares(peer)) != P2P_OK ||
         (err = uploads_open(peer->opt.keys_dir, &peer->uploads)) != P2P_OK ||
         (err = start_history(peer)) != P2P_OK || (err = open_server(peer)) != P2P_OK)
@@ -469,6 +473,7 @@ peer_close(struct peer *peer)
     p2p_discovery_close(peer->discovery);
     access_close(peer->access);
     offers_free(peer->offers);
+    inbox_close(peer->inbox);
     p2p_identity_close(peer->identity);
     p2p_fd_close(&peer->control_socket);
     p2p_fd_close(&peer->claim);

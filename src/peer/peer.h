@@ -37,6 +37,7 @@ struct peer {
     struct access *access;
     struct uploads *uploads;
     struct offers *offers;
+    struct inbox *inbox;
     int claim;          /* of the keys directory */
     int control_socket; /* until `control` has it; -1: none */
     struct control_view view;

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import BIN, ROOT
 
-COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "init", "config", "doctor"]
+COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "send", "inbox", "init", "config", "doctor"]
 PROGRAMS = [["p2p-peer"], ["p2p-ui"], ["p2p-discovery"], ["p2p-relay"], *(["p2p", command] for command in COMMANDS)]
 
 

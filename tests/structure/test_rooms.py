@@ -19,7 +19,7 @@ CORE = [
 DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
 HTTP = ["text", "source", "."]
 CLI = ["machine", "print", "ask", "get", "send", "commands", "."]
-PEER = ["offers", "history", "access", "uploads", "server", "registration", "."]
+PEER = ["offers", "history", "inbox", "access", "uploads", "server", "registration", "."]
 UI = ["reply", "state", "access", "pictures", "folders", "peers", "transfers", "."]
 
 ROOM_MAX = 22  # sources: about 20

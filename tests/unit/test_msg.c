@@ -116,6 +116,30 @@ check_history(const cJSON *f, const struct p2p_msg_history *m)
 }
 
 static void
+check_offer(const cJSON *f, const struct p2p_msg_offer *m)
+{
+    struct p2p_rd items = m->items;
+    unsigned n = 0;
+
+    vectors_assert_equal(f, "id", m->id, P2P_OFFER_ID_LEN);
+    assert_int_equal(m->flags, vectors_number(f, "flags"));
+    assert_true(m->expires_s == vectors_number(f, "expires"));
+    EACH(want, cJSON_GetObjectItem(f, "items"))
+    {
+        struct p2p_offer_item item;
+        char hex[65];
+
+        p2p_msg_get_offer_item(&items, &item);
+        p2p_hex_format(item.root.b, 32, hex);
+        assert_string_equal(hex, cJSON_GetArrayItem(want, 0)->valuestring);
+        n++;
+    }
+    assert_int_equal(n, m->count);
+    assert_int_equal(p2p_rd_end(&items), P2P_OK);
+    assert_text(f, "text", m->text);
+}
+
+static void
 check_meta(const cJSON *f, const struct p2p_msg_meta *m)
 {
     vectors_assert_equal(f, "root", m->root.b, 32);
@@ -202,6 +226,13 @@ check_fields(const cJSON *f, const struct p2p_msg *m)
         break;
     case P2P_MSG_HISTORY:
         check_history(f, &m->history);
+        break;
+    case P2P_MSG_OFFER:
+        check_offer(f, &m->offer);
+        break;
+    case P2P_MSG_OFFERED:
+        vectors_assert_equal(f, "id", m->offered.id, P2P_OFFER_ID_LEN);
+        assert_int_equal(m->offered.state, vectors_number(f, "state"));
         break;
     case P2P_MSG_ERROR:
         assert_int_equal(m->error.code, vectors_number(f, "code"));
@@ -297,7 +328,8 @@ known_messages_both_ways(void **state)
         assert_true(seen[type]);
     for (int type = P2P_MSG_CHANGES_GET; type <= P2P_MSG_HISTORY; type++)
         assert_true(seen[type]);
-    assert_true(seen[P2P_MSG_INFO_GET] && seen[P2P_MSG_INFO]);
+    for (int type = P2P_MSG_INFO_GET; type <= P2P_MSG_OFFERED; type++)
+        assert_true(seen[type]);
     cJSON_Delete(whole);
 }
 

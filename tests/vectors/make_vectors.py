@@ -312,6 +312,8 @@ def example_messages():
         msg.HistoryRequest(17, "Bücher/ä.txt".encode()), msg.HistoryRequest(18, b"a", 2**32 - 1),
         msg.History(17, [msg.Version(7, msg.CURRENT, 5, 2**53, 9, 0, root), msg.Version(6, msg.KEPT, 2**50, 0, 1, 9, other)], 6),
         msg.History(18),
+        msg.Offer(15, root[:16], 1, 2**40, [(root, 5, b"trip/a.jpg"), (other, 2**50, "ü".encode())], "häuser".encode()),
+        msg.Offer(16, other[:16], 0, 0, [], b"t" * 4096), msg.Offered(15, root[:16], 0), msg.Offered(16, other[:16], 3),
     ]  # fmt: skip
 
 
@@ -337,6 +339,11 @@ def malformed():
         ("History of too many", b"\x25" + bytes(4) + b"\x00\x81" + bytes(129 * 69 + 4)),
         ("Changes count more than they carry", b"\x23" + bytes(4 + 1 + 16 + 1) + b"\x00\x01"),
         ("name longer than the message", b"\x10" + bytes(4) + b"\x00\xff\xffname"),
+    ]
+    cases += [
+        ("Offer counts more than it carries", msg.encode(msg.Offer(1, bytes(16)))[:-4] + b"\xff\xff\x00\x00"),
+        ("Offer with a long text", msg.encode(msg.Offer(1, bytes(16), text=b"t" * 4097))),
+        ("Offered with an unknown state", msg.encode(msg.Offered(1, bytes(16), 4))),
     ]
     unshown = [b"n" * 64, b"\xff", b"a\nb", b"a\x00", b" a", b"a ", "a\u202eb".encode(), "a\u200bb".encode()]
     cases += [(f"Info of the name {name!r}", msg.encode(msg.Info(1, 0, 0, name))) for name in unshown]

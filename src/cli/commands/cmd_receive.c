@@ -7,15 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "cli/commands/commands.h"
-#include "cli/get/get.h"
+#include "cli/get/one.h"
 #include "cli/send/interrupt.h"
 #include "cli/send/pickup.h"
 #include "p2p/bytes.h"
-#include "p2p/io.h"
 
 enum { ITEMS_MAX = 64, ADDRESSES_MAX = 9, ANSWER_MAX = 16 };
 
@@ -35,7 +33,6 @@ struct item {
 struct receive_command {
     struct receive_options opt;
     struct get_output output;
-    struct get_print print;
     struct p2p_identity *identity;
     struct p2p_stop *stop;
     struct pickup pickup;
@@ -52,8 +49,6 @@ struct receive_command {
     struct p2p_discovery *discovery;
     struct p2p_reach reach;
     struct p2p_root *downloads;
-    int over_fd;
-    struct p2p_download_status last; /* written before over_fd */
 };
 #define AT(field) offsetof(struct receive_options, field)
 static const struct p2p_option options[] = {
@@ -242,41 +237,6 @@ print_text(const char *text)
 
 /* ---- downloading ---- */
 
-static void
-on_event(void *arg, const struct p2p_download_status *status)
-{
-    struct receive_command *c = arg;
-    uint64_t one = 1;
-
-    if (status->state != P2P_DL_COMPLETED && status->state != P2P_DL_FAILED &&
-        status->state != P2P_DL_CANCELLED) {
-        get_print_event(&c->print, status);
-        return;
-    }
-    c->last = *status;
-    ssize_t n = write(c->over_fd, &one, sizeof(one));
-    (void)n;
-}
-
-static void
-wait_for_end(struct receive_command *c, struct p2p_download *dl)
-{
-    struct pollfd on[] = {{.fd = c->over_fd, .events = POLLIN},
-                          {.fd = p2p_stop_fd(c->stop), .events = POLLIN}};
-    uint64_t n;
-
-    for (;;) {
-        if (poll(on, 2, -1) < 0)
-            continue;
-        if (on[0].revents != 0 && read(c->over_fd, &n, sizeof(n)) > 0)
-            return;
-        if (on[1].revents != 0) {
-            p2p_download_cancel(dl, true);
-            on[1].fd = -1;
-        }
-    }
-}
-
 static enum p2p_err
 download(struct receive_command *c, const struct item *item)
 {
@@ -296,23 +256,13 @@ download(struct receive_command *c, const struct item *item)
         .announced_size = item->size,
         .keep_free = P2P_KEEP_FREE,
     };
-    struct p2p_download *dl = NULL;
-    enum p2p_err err;
+    struct get_one one = {.opt = &c->opt.get,
+                          .identity = c->identity,
+                          .stop = c->stop,
+                          .output = &c->output};
 
     snprintf(name, sizeof(name), "sent-%s/%s", c->number, item->name);
-    get_print_init(&c->print, &c->opt.get, c->identity);
-    err = p2p_download_start(&opt, on_event, c, &dl);
-    if (err != P2P_OK) {
-        cli_say("%s", p2p_err_text(err));
-        return err;
-    }
-    wait_for_end(c, dl);
-    err = p2p_download_wait(dl);
-    p2p_download_free(dl);
-    if (err == P2P_OK)
-        err = get_output_write(&c->output, c->last.stored);
-    get_print_end(&c->print, &c->last);
-    return err;
+    return get_one(&one, &opt);
 }
 
 static int
@@ -353,8 +303,6 @@ open_ways(struct receive_command *c)
     c->was_known = p2p_known_find(c->identity, &c->peer, &known) == P2P_OK;
     c->reach = (struct p2p_reach){
         .identity = c->identity, .discovery = c->discovery, .wish = P2P_WISH_AUTO};
-    if ((c->over_fd = eventfd(0, EFD_CLOEXEC)) < 0)
-        return cli_fail(P2P_ERR_SYS, "too many open files");
     err = p2p_root_open(c->opt.get.output_dir, true, 0755, &c->downloads);
     if (err != P2P_OK)
         return cli_fail(err,
@@ -444,7 +392,6 @@ cmd_receive(int argc, char **argv)
                     .output_dir = "downloads",
                     .on_conflict = "rename",
                     .verify = "full"},
-        .over_fd = -1,
     };
     struct p2p_code code;
     int arguments, status;
@@ -469,6 +416,5 @@ cmd_receive(int argc, char **argv)
     p2p_root_close(c.downloads);
     p2p_discovery_close(c.discovery);
     p2p_identity_close(c.identity);
-    p2p_fd_close(&c.over_fd);
     return status;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/commands/commands.h"
+#include "cli/send/direct.h"
 #include "cli/send/interrupt.h"
 #include "cli/send/parcel.h"
 #include "cli/send/place.h"
@@ -29,7 +30,7 @@ enum {
 
 struct send_command {
     struct cli_common common;
-    const char *text, *save_as;
+    const char *text, *save_as, *to;
     uint64_t uses, expires_ms;
     bool keep, quiet;
     /* In use. */
@@ -46,6 +47,9 @@ struct send_command {
 #define AT(field) offsetof(struct send_command, field)
 static const struct p2p_option options[] = {
     {"text", P2P_OPT_TEXT, AT(text), 0, 0, "TEXT", "send this text"},
+    {"to", P2P_OPT_TEXT, AT(to), 0, 0, "DEVICE",
+     "send to this device without a code: it asks its user (p2p inbox there). A name, "
+     "an id or HOST:PORT"},
     {"save-as", P2P_OPT_TEXT, AT(save_as), 0, 0, "NAME",
      "name of the file that standard input (-) becomes"},
     {"keep", P2P_OPT_FLAG, AT(keep), 0, 0, NULL,
@@ -67,8 +71,8 @@ static const struct p2p_option_set set = {
     "receiver types `p2p receive CODE` and gets the files directly from this device, "
     "encrypted. Tell the code to the receiver only: whoever uses it first gets the "
     "files. One wrong guess uses the code up. The files stay where they are. The "
-    "command "
-    "ends when the receiver has everything.",
+    "command ends when the receiver has everything. With --to, there is no code: the "
+    "other device asks its user.",
     options, sizeof(options) / sizeof(options[0])};
 
 /* ---- what the user sees ---- */
@@ -453,6 +457,10 @@ check(struct send_command *c, size_t count)
     if (c->text != NULL && (strlen(c->text) == 0 || strlen(c->text) > TEXT_MAX))
         return cli_fail(P2P_ERR_USAGE,
                         "invalid --text: give 1 to %d bytes, or send a file", TEXT_MAX);
+    if (c->to != NULL && (c->keep || c->uses != 1))
+        return cli_fail(P2P_ERR_USAGE,
+                        "--keep and --uses are for codes: with --to, one "
+                        "device gets the files");
     return parcel_check(c->paths, count, c->save_as, &c->parcel);
 }
 
@@ -489,6 +497,33 @@ run(struct send_command *c)
     return p2p_err_exit_status(serve(c, carrier.own_name));
 }
 
+/* No code and no registry: the device is asked. */
+static int
+run_direct(struct send_command *c)
+{
+    const struct carrier_options carrier = {.keys_dir = c->common.keys_dir,
+                                            .running = true};
+    const struct direct direct = {
+        .common = &c->common,
+        .to = c->to,
+        .text = c->text,
+        .carrier = &c->carrier,
+        .size = &c->parcel.size,
+        .expires_ms = c->expires_ms,
+        .quiet = c->quiet,
+        .stop = c->stop,
+    };
+    int status = 0;
+
+    if (c->parcel.count > 0) {
+        if (carrier_open(&c->carrier, &carrier) != P2P_OK)
+            return p2p_err_exit_status(P2P_ERR_NOT_FOUND);
+        status = parcel_pack(&c->parcel, c->paths, &c->carrier,
+                             !c->quiet && !c->common.json && isatty(STDERR_FILENO));
+    }
+    return status == 0 ? direct_send(&direct) : status;
+}
+
 int
 cmd_send(int argc, char **argv)
 {
@@ -506,7 +541,7 @@ cmd_send(int argc, char **argv)
     if (status == 0 && interrupt_begin(&c.stop) != P2P_OK)
         status = cli_fail(P2P_ERR_SYS, "cannot wait for signals");
     if (status == 0)
-        status = run(&c);
+        status = c.to != NULL ? run_direct(&c) : run(&c);
     for (size_t i = 0; i < c.count; i++)
         rendezvous_close(&c.meetings[i]);
     carrier_close(&c.carrier);

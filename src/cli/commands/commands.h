@@ -18,6 +18,7 @@ struct cli_command {
 int cmd_get(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_receive(int argc, char **argv);
+int cmd_inbox(int argc, char **argv);
 int cmd_search(int argc, char **argv);
 int cmd_peers(int argc, char **argv);
 int cmd_ls(int argc, char **argv);

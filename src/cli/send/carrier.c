@@ -82,7 +82,7 @@ use_running(struct carrier *c, const struct carrier_options *opt)
         return false;
     if (begin_offer(c) == P2P_OK &&
         p2p_hex_parse(c->peer_id, id.b, sizeof(id.b)) == P2P_OK &&
-        p2p_discovery_lists(opt->discovery, 0, &id))
+        (opt->running || p2p_discovery_lists(opt->discovery, 0, &id)))
         return true;
     p2p_fd_close(&c->control);
     return false;
@@ -125,6 +125,11 @@ carrier_open(struct carrier *c, const struct carrier_options *opt)
     *c = (struct carrier){.control = -1};
     if (!opt->own && use_running(c, opt))
         return P2P_OK;
+    if (opt->running) {
+        cli_say("p2p-peer does not run with these keys, and the other device downloads "
+                "from it; start p2p-peer, or send by a code (without --to)");
+        return P2P_ERR_NOT_FOUND;
+    }
     return start_own(c, opt);
 }
 
@@ -135,6 +140,26 @@ carrier_close(struct carrier *c)
         (void)!ask(c, request_for(c, "offer.end"), NULL, 0, NULL);
     p2p_fd_close(&c->control);
     helper_stop(&c->helper);
+    for (size_t i = 0; i < c->count; i++)
+        free((void *)(uintptr_t)c->files[i].name);
+    free(c->files);
+    c->files = NULL;
+    c->count = 0;
+}
+
+/* Remembers it for an offer. */
+static enum p2p_err
+note_file(struct carrier *c, const struct carrier_file *file)
+{
+    struct p2p_offer_file *grown =
+        realloc(c->files, (c->count + 1) * sizeof(*c->files));
+
+    if (grown == NULL)
+        return P2P_ERR_NOMEM;
+    c->files = grown;
+    grown[c->count] = (struct p2p_offer_file){
+        .name = strdup(file->name), .size = file->geometry.size, .root = file->root};
+    return grown[c->count++].name != NULL ? P2P_OK : P2P_ERR_NOMEM;
 }
 
 /* ---- files ---- */
@@ -179,6 +204,8 @@ carrier_add(struct carrier *c, const struct carrier_file *file)
         err = ask(c, request, files, is_folder ? 0 : 2, NULL);
     else
         cJSON_Delete(request);
+    if (err == P2P_OK && !is_folder)
+        err = note_file(c, file);
     p2p_fd_close(&files[1]);
     return err;
 }

@@ -12,6 +12,7 @@
 
 #include "cli/send/helper.h"
 #include "p2p/chunk.h"
+#include "p2p/conn.h"
 #include "p2p/crypto.h"
 #include "p2p/discovery.h"
 
@@ -23,6 +24,7 @@ struct carrier_options {
     const char *url;                 /* of its only registry */
     const char *own_name;            /* of this device, for one that is started */
     bool own;                        /* starts one in any case */
+    bool running; /* only the running one, whichever registries know it */
 };
 
 struct carrier {
@@ -31,6 +33,9 @@ struct carrier {
     char offer[9];        /* the number of the offer there, 8 hex digits */
     char peer_id[P2P_ID_HEX_LEN + 1];
     uint16_t port;
+    /* The files that were added, for an offer to a device: owned. */
+    struct p2p_offer_file *files;
+    size_t count;
 };
 
 /* Finds or starts it, and begins an offer. Prints the reason of a failure. `c` is to be

@@ -381,6 +381,73 @@ p2p_conn_history(struct p2p_conn *conn, const char *name, uint32_t *before,
     return P2P_OK;
 }
 
+/* ---- offers ---- */
+
+/* Fills one record with the files from `*at` on. */
+static enum p2p_err
+put_files(const struct p2p_offer *offer, size_t *at, uint8_t *buf, struct p2p_msg *msg)
+{
+    struct p2p_wr items;
+    size_t len;
+    enum p2p_err err;
+
+    p2p_wr_init(&items, buf, P2P_OFFER_RECORD_ITEMS);
+    msg->offer.count = 0;
+    for (; *at < offer->count; (*at)++, msg->offer.count++) {
+        const struct p2p_offer_file *file = &offer->files[*at];
+        const struct p2p_offer_item item = {.root = file->root,
+                                            .size = file->size,
+                                            .name = {file->name, strlen(file->name)}};
+        if (item.name.len > P2P_NAME_MAX)
+            return P2P_ERR_NAME;
+        if (!p2p_msg_put_offer_item(&items, &item))
+            break;
+    }
+    if ((err = p2p_wr_end(&items, &len)) == P2P_OK)
+        p2p_rd_init(&msg->offer.items, buf, len);
+    msg->offer.flags = *at < offer->count ? P2P_OFFER_MORE : 0;
+    return err;
+}
+
+enum p2p_err
+p2p_conn_offer(struct p2p_conn *conn, const struct p2p_offer *offer,
+               enum p2p_offer_state *state)
+{
+    uint8_t *buf = malloc(P2P_OFFER_RECORD_ITEMS);
+    struct p2p_msg question = {.type = P2P_MSG_OFFER}, answer;
+    enum p2p_err err = buf != NULL ? P2P_OK : P2P_ERR_NOMEM;
+    unsigned records = 0;
+    size_t at = 0;
+
+    *state = P2P_OFFER_REFUSED;
+    if (conn->protocol == 1)
+        err = P2P_ERR_UNSUPPORTED;
+    else if (offer->count > P2P_OFFER_ITEMS_MAX)
+        err = P2P_ERR_TOO_LARGE;
+    memcpy(question.offer.id, offer->id, sizeof(offer->id));
+    question.offer.expires_s = offer->expires_s;
+    if (offer->text != NULL)
+        question.offer.text = (struct p2p_text){offer->text, strlen(offer->text)};
+    while (err == P2P_OK) {
+        if (++records > P2P_OFFER_RECORDS_MAX)
+            err = P2P_ERR_TOO_LARGE;
+        else if ((err = put_files(offer, &at, buf, &question)) == P2P_OK)
+            err = ask_and_hear(conn, &question, P2P_MSG_OFFERED, &answer);
+        if (err != P2P_OK)
+            break;
+        if (memcmp(answer.offered.id, offer->id, sizeof(offer->id)) != 0) {
+            err = P2P_ERR_PROTOCOL;
+            break;
+        }
+        *state = (enum p2p_offer_state)answer.offered.state;
+        if (*state != P2P_OFFER_SHOWN || at >= offer->count)
+            break;
+        question.offer.text.len = 0; /* it is in the first record */
+    }
+    free(buf);
+    return unsupported(conn, err);
+}
+
 enum p2p_err
 p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us)
 {

@@ -542,6 +542,77 @@ get_history(struct p2p_rd *rd, struct p2p_msg *msg)
     return m->count <= P2P_HISTORY_MAX;
 }
 
+/* ---- OFFER and OFFERED ---- */
+
+bool
+p2p_msg_put_offer_item(struct p2p_wr *items, const struct p2p_offer_item *item)
+{
+    size_t need = P2P_DIGEST_LEN + 8 + 2 + item->name.len;
+
+    if (items->failed || item->name.len > P2P_NAME_MAX ||
+        need > items->cap - items->used)
+        return false;
+    put_digest(items, &item->root);
+    p2p_wr_put_u64(items, item->size);
+    put_text(items, item->name);
+    return true;
+}
+
+void
+p2p_msg_get_offer_item(struct p2p_rd *items, struct p2p_offer_item *item)
+{
+    get_digest(items, &item->root);
+    item->size = p2p_rd_get_u64(items);
+    item->name = get_text(items);
+}
+
+static void
+put_offer(struct p2p_wr *wr, const struct p2p_msg *msg)
+{
+    const struct p2p_msg_offer *m = &msg->offer;
+
+    p2p_wr_put_bytes(wr, m->id, sizeof(m->id));
+    p2p_wr_put_u8(wr, m->flags);
+    p2p_wr_put_u64(wr, m->expires_s);
+    p2p_wr_put_u16(wr, m->count);
+    p2p_wr_put_bytes(wr, m->items.at, m->items.left);
+    put_text(wr, m->text);
+}
+
+static bool
+get_offer(struct p2p_rd *rd, struct p2p_msg *msg)
+{
+    struct p2p_msg_offer *m = &msg->offer;
+    struct p2p_offer_item item;
+    const uint8_t *first;
+
+    p2p_rd_get_bytes(rd, m->id, sizeof(m->id));
+    m->flags = p2p_rd_get_u8(rd); /* unknown bits may be ignored */
+    m->expires_s = p2p_rd_get_u64(rd);
+    m->count = p2p_rd_get_u16(rd);
+    first = rd->at;
+    for (unsigned i = 0; i < m->count && !rd->failed; i++)
+        p2p_msg_get_offer_item(rd, &item);
+    p2p_rd_init(&m->items, first, (size_t)(rd->at - first));
+    m->text = get_text(rd);
+    return m->text.len <= P2P_OFFER_TEXT_MAX;
+}
+
+static void
+put_offered(struct p2p_wr *wr, const struct p2p_msg *msg)
+{
+    p2p_wr_put_bytes(wr, msg->offered.id, sizeof(msg->offered.id));
+    p2p_wr_put_u8(wr, msg->offered.state);
+}
+
+static bool
+get_offered(struct p2p_rd *rd, struct p2p_msg *msg)
+{
+    p2p_rd_get_bytes(rd, msg->offered.id, sizeof(msg->offered.id));
+    msg->offered.state = p2p_rd_get_u8(rd);
+    return msg->offered.state <= P2P_OFFER_REFUSED;
+}
+
 /* ---- The table ---- */
 
 struct codec {
@@ -574,6 +645,8 @@ static const struct codec codecs[] = {
     [P2P_MSG_HISTORY] = {true, NULL, get_history},
     [P2P_MSG_INFO_GET] = {true, put_info, get_info},
     [P2P_MSG_INFO] = {true, put_info, get_info},
+    [P2P_MSG_OFFER] = {true, put_offer, get_offer},
+    [P2P_MSG_OFFERED] = {true, put_offered, get_offered},
 };
 
 /* NULL for a type that PROTOCOL.md does not name. */

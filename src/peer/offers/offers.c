@@ -31,6 +31,8 @@ struct offer {
     /* Sorted by name, and (files alone) by root, when it is open for somebody. */
     struct file **files, **by_root;
     size_t count, cap, root_count;
+    struct p2p_digest *allowed; /* owned: files of the shares */
+    size_t allowed_count;
 };
 
 P2P_MUTEX_KIND(offers_lock);
@@ -84,6 +86,8 @@ remove_offer(struct offers *o, struct offer *offer) P2P_REQUIRES(offers_lock)
     }
     free(offer->files);
     free(offer->by_root);
+    o->files -= offer->allowed_count;
+    free(offer->allowed);
     free(offer);
 }
 
@@ -292,6 +296,63 @@ is_receiver(const struct offer *offer, const struct p2p_id *peer)
         if (p2p_id_equal(&offer->receivers[i], peer))
             return true;
     return false;
+}
+
+enum p2p_err
+offers_allow(struct offers *o, uint32_t number, const struct p2p_digest *roots,
+             size_t count)
+{
+    enum p2p_err err = P2P_OK;
+    struct p2p_digest *grown;
+    struct offer *offer;
+
+    p2p_lock(&o->lock);
+    if ((offer = find_offer(o, number)) == NULL)
+        err = P2P_ERR_NOT_FOUND;
+    else if (count > OFFERS_FILES_MAX - offer->allowed_count ||
+             o->files + count > OFFERS_FILES_IN_ALL)
+        err = P2P_ERR_TOO_LARGE;
+    else if ((grown = realloc(offer->allowed, (offer->allowed_count + count + 1) *
+                                                  sizeof(*grown))) == NULL)
+        err = P2P_ERR_NOMEM;
+    else {
+        offer->allowed = grown;
+        if (count > 0)
+            memcpy(grown + offer->allowed_count, roots, count * sizeof(*roots));
+        offer->allowed_count += count;
+        o->files += count;
+        offer->heard_ms = p2p_now_ms();
+    }
+    p2p_unlock(&o->lock);
+    return err;
+}
+
+static bool
+is_allowed(const struct offer *offer, const struct p2p_digest *root)
+{
+    for (size_t i = 0; i < offer->allowed_count; i++)
+        if (compare_roots(&offer->allowed[i], root) == 0)
+            return true;
+    return false;
+}
+
+bool
+offers_allows(struct offers *o, const struct p2p_id *peer,
+              const struct p2p_digest *root)
+{
+    struct offer *offer;
+    bool found = false;
+
+    if (o == NULL || peer == NULL || o->count == 0)
+        return false;
+    p2p_lock(&o->lock);
+    sweep(o);
+    LIST_FOREACH(offer, &o->list, link)
+    {
+        found = found || (is_receiver(offer, peer) && is_allowed(offer, root));
+    }
+    p2p_unlock(&o->lock);
+    return found;
 }
 
 enum p2p_err

@@ -42,6 +42,13 @@ struct offers_file {
 /* NAME, TOO_LARGE; NOT_FOUND: no such offer, or it is open for somebody already. */
 P2P_MUST_CHECK enum p2p_err offers_add(struct offers *o, uint32_t number,
                                        struct offers_file *file);
+/* These files of the shares are given to the receivers of the offer as well, although a
+ * rule hides them (`p2p folder private`). TOO_LARGE, NOT_FOUND. */
+P2P_MUST_CHECK enum p2p_err offers_allow(struct offers *o, uint32_t number,
+                                         const struct p2p_digest *roots, size_t count);
+/* May this peer have a file of the shares because of an offer? NULL is fine. */
+bool offers_allows(struct offers *o, const struct p2p_id *peer,
+                   const struct p2p_digest *root);
 /* From now on this peer gets the files. TOO_LARGE, NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err offers_open(struct offers *o, uint32_t number,
                                         const struct p2p_id *peer);

@@ -84,8 +84,9 @@ struct conn {
     unsigned access_generation; /* version of the lists that allowed it */
     enum admission_end ended;
 
-    struct p2p_id caller;            /* of a relayed one */
-    struct access_standing standing; /* when it connected */
+    struct p2p_id caller;              /* of a relayed one */
+    char name[P2P_ABOUT_NAME_MAX + 1]; /* as the client says, or "" */
+    struct access_standing standing;   /* when it connected */
     struct admission_source source;
     struct admission_ticket ticket;
     struct greeting *greeting;

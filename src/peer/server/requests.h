@@ -16,7 +16,7 @@ struct request {
     TAILQ_ENTRY(request) link;
     enum p2p_msg_type type; /* META_GET, LAYER_GET, GET, LIST_GET, HASH_GET, INFO_GET,
                                HISTORY_GET,
-                               PING, or ERROR to send */
+                               PING, or OFFERED and ERROR to send */
     uint32_t req;
     struct p2p_digest root;
     uint64_t first; /* GET: offset; LAYER_GET: next hash; META_GET: by; PING: its value;

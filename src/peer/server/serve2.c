@@ -1,10 +1,12 @@
 /* Protocol 2 answers (docs/PROTOCOL.md, "Messages"). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "peer/history/history.h"
+#include "peer/inbox/inbox.h"
 #include "peer/server/loop.h"
 #include "peer/server/serve.h"
 #include "peer/server/visible.h"
@@ -89,15 +91,46 @@ take_request(struct conn *c, const struct p2p_msg *msg)
 
 /* A claim of the proven client, and for people only. */
 static void
-log_info(const struct p2p_msg_info *info)
+take_info(struct conn *c, const struct p2p_msg_info *info)
 {
     char name[2 * P2P_ABOUT_NAME_MAX + 1];
 
+    snprintf(c->name, sizeof(c->name), "%.*s", (int)info->name.len, info->name.at);
     if (!p2p_log_is_on(P2P_LOG_DEBUG))
         return;
     p2p_log_escape(info->name.at, info->name.len, name, sizeof(name));
     p2p_log_debug("a client sent its name and kind name=\"%s\" kind=%s", name,
                   p2p_about_kind_name(p2p_about_kind_of(info->kind)));
+}
+
+/* Only the answer is queued: what was offered is in the inbox. */
+static enum p2p_err
+take_offer(struct conn *c, const struct p2p_msg *msg)
+{
+    struct inbox *inbox = c->loop->server->opt.inbox;
+    const struct inbox_sender sender = {
+        .id = *client_id(c->client),
+        .name = c->name,
+        .is_known = c->standing.is_known || client_is_trusted(c->client),
+    };
+    enum p2p_offer_state state = P2P_OFFER_REFUSED;
+    struct request *request;
+    enum p2p_err err = P2P_OK;
+
+    if (inbox == NULL)
+        return queue_error(c, msg->req, 2, "unknown message type");
+    if (c->requests.count - c->requests.uncounted >= P2P_REQUESTS_IN_FLIGHT)
+        return queue_error(c, msg->req, 8, "more than 64 unanswered requests");
+    if (!client_is_guest(c->client))
+        err = inbox_take(inbox, &sender, &msg->offer, &state);
+    if (err != P2P_OK)
+        return queue_error(c, msg->req, 2, "malformed offer");
+    err = queue(c, P2P_MSG_OFFERED, msg->req, (struct p2p_text){0}, &request);
+    if (err == P2P_OK) {
+        memcpy(request->root.b, msg->offer.id, sizeof(msg->offer.id));
+        request->flags = (uint8_t)state;
+    }
+    return err;
 }
 
 enum p2p_err
@@ -124,8 +157,10 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
     case P2P_MSG_PING:
         return take_request(c, &msg);
     case P2P_MSG_INFO_GET:
-        log_info(&msg.info);
+        take_info(c, &msg.info);
         return take_request(c, &msg);
+    case P2P_MSG_OFFER:
+        return take_offer(c, &msg);
     case P2P_MSG_CANCEL:
         requests_resume(&c->requests);
         if ((request = requests_find(&c->requests, msg.req)) != NULL)
@@ -238,7 +273,23 @@ answer_info(struct conn *c, struct request *request, size_t *used)
     p2p_identity_get_about(c->loop->server->opt.identity, &own);
     msg.info.kind = (uint8_t)own.kind;
     msg.info.features = P2P_FEATURE_HISTORY;
+    if (c->loop->server->opt.inbox != NULL)
+        msg.info.features |= P2P_FEATURE_OFFERS;
     msg.info.name = (struct p2p_text){own.name, strlen(own.name)};
+    err = put_message(c, &msg, used);
+    requests_remove(&c->requests, request);
+    return err;
+}
+
+static enum p2p_err
+answer_offered(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_msg msg = {.type = P2P_MSG_OFFERED,
+                          .req = request->req,
+                          .offered = {.state = request->flags}};
+    enum p2p_err err;
+
+    memcpy(msg.offered.id, request->root.b, sizeof(msg.offered.id));
     err = put_message(c, &msg, used);
     requests_remove(&c->requests, request);
     return err;
@@ -520,6 +571,8 @@ answer(struct conn *c, struct request *request, size_t *used)
         return answer_info(c, request, used);
     case P2P_MSG_PING:
         return answer_pong(c, request, used);
+    case P2P_MSG_OFFERED:
+        return answer_offered(c, request, used);
     default:
         return answer_error(c, request, used);
     }

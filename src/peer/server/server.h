@@ -30,6 +30,7 @@ struct server_options {
     struct access *access;
     struct offers *offers;       /* NULL: none */
     struct history *history;     /* NULL: old contents are nobody's business */
+    struct inbox *inbox;         /* NULL: no peer can offer anything */
     void (*on_rules)(void *arg); /* the rules of `access` are others now. May be NULL */
     void *arg;
     struct uploads *uploads;           /* NULL: uploads are not counted */

@@ -107,7 +107,7 @@ find_root(const struct conn *c, const struct p2p_digest *root,
 {
     if (offers_find_root(offers_of(c), receiver(c), root, out) == P2P_OK)
         return P2P_OK;
-    if (may_all(c))
+    if (may_all(c) || offers_allows(offers_of(c), receiver(c), root))
         return p2p_shares_find_root(shares_of(c), root, out);
     return p2p_shares_find_root_if(shares_of(c), root, may, (void *)(uintptr_t)c, out);
 }
@@ -139,7 +139,7 @@ check_root(const struct conn *c, const struct p2p_digest *root)
 {
     struct p2p_share_entry entry;
 
-    if (may_all(c))
+    if (may_all(c) || offers_allows(offers_of(c), receiver(c), root))
         return P2P_OK;
     return p2p_shares_find_root_if(shares_of(c), root, may, (void *)(uintptr_t)c,
                                    &entry);

@@ -419,6 +419,51 @@ class Info(InfoRequest):
 
 
 @dataclass
+class Offer:
+    """Files and a text for the other side's user; `items` are (root, size, name)."""
+
+    TYPE = 0x2A
+    req: int
+    id: bytes
+    flags: int = 0
+    expires: int = 0
+    items: list = field(default_factory=list)
+    text: bytes = b""
+
+    def body(self):
+        items = b"".join(root + struct.pack(">Q", size) + text16(name) for root, size, name in self.items)
+        head = struct.pack(">I", self.req) + self.id
+        return head + struct.pack(">BQH", self.flags, self.expires, len(self.items)) + items + text16(self.text)
+
+    @classmethod
+    def parse(cls, c):
+        message = cls(c.number("I"), c.take(16), c.number("B"), c.number("Q"))
+        message.items = [(c.take(32), c.number("Q"), c.text()) for _ in range(c.number("H"))]
+        message.text = c.text()
+        if len(message.text) > 4096:
+            raise Malformed("a long text")
+        return message
+
+
+@dataclass
+class Offered:
+    TYPE = 0x2B
+    req: int
+    id: bytes
+    state: int = 0
+
+    def body(self):
+        return struct.pack(">I", self.req) + self.id + bytes([self.state])
+
+    @classmethod
+    def parse(cls, c):
+        message = cls(c.number("I"), c.take(16), c.number("B"))
+        if message.state > 3:
+            raise Malformed("an unknown state")
+        return message
+
+
+@dataclass
 class Empty:
     def body(self):
         return b""
@@ -443,7 +488,7 @@ class Close(Empty):
 MESSAGES = [
     Ready, Rekey, Close, MetaRequest, Meta, LayerRequest, Layer, Get, Data, Cancel,
     ListRequest, List, HashRequest, Hash, Ping, Pong, Error, InfoRequest, Info,
-    ChangesRequest, Changes, HistoryRequest, History,
+    ChangesRequest, Changes, HistoryRequest, History, Offer, Offered,
 ]  # fmt: skip
 BY_TYPE = {message.TYPE: message for message in MESSAGES}
 

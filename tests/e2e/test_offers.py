@@ -1,0 +1,88 @@
+"""Files and texts for a device, with its user's consent: p2p send --to, p2p inbox, and the dashboards of both."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from conftest import BIN, environment, wait_until
+
+LIMIT = 60  # generous: for a busy machine
+PHOTO, NOTE = os.urandom(700_000), b"not for everyone"
+
+
+class World:
+    """Study and Kitchen, two devices with p2p-peer."""
+
+    def __init__(self, suite):
+        self.suite, self.folder = suite, suite.folder
+        self.discovery = suite.discovery()
+        self.study, self.kitchen = (
+            suite.peer("--name", name.title(), name=name, discovery=self.discovery) for name in ("study", "kitchen")
+        )
+        wait_until(lambda: len(self.discovery.registry.peers()) == 2, what="both are registered")
+
+    def p2p(self, device, *arguments, status=0):
+        done = subprocess.run(
+            [BIN / "p2p", *arguments, *self.where(device)], stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, env=environment(self.folder / device), timeout=2 * LIMIT, cwd=self.folder / device,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def where(self, device):
+        return ["--keys-dir", self.folder / device / "keys", "--discovery", self.discovery.url]
+
+    def send(self, *arguments):
+        return subprocess.Popen(
+            [BIN / "p2p", "send", "--json", "--name", "Study", "--to", "Kitchen", *self.where("study"), *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment(self.folder / "study"),
+        )  # fmt: skip
+
+    def inbox(self):
+        return json.loads(self.p2p("kitchen", "inbox", "--json"))["offers"]
+
+    def waiting(self):
+        return wait_until(lambda: [o for o in self.inbox() if o["state"] == "waiting"], LIMIT, "an offer")[0]
+
+
+@pytest.fixture(scope="module")
+def world(module_suite):
+    return World(module_suite)
+
+
+def ends(sender, status, event):
+    output, _ = sender.communicate(timeout=2 * LIMIT)
+    assert sender.returncode == status, output
+    assert event in [json.loads(line)["event"] for line in output.splitlines()]
+
+
+def test_a_folder_and_a_text_by_the_command_line(world):
+    trip = world.folder / "Trip"
+    (trip / "day 1").mkdir(parents=True)
+    (trip / "day 1" / "photo.jpg").write_bytes(PHOTO)
+    (trip / "note.txt").write_bytes(NOTE)
+    sender = world.send(trip, "--text", "Look at this")
+    offer = world.waiting()
+    assert (offer["count"], offer["size"], offer["name"]) == (2, len(PHOTO) + len(NOTE), "Study")
+    assert "2 files" in world.p2p("kitchen", "inbox")
+    assert not (world.folder / "kitchen" / "out").exists()  # it costs nothing until it is accepted
+    out = world.p2p("kitchen", "inbox", "accept", offer["id"][:8], "--output-dir", "out")
+    assert "Look at this" in out
+    ends(sender, 0, "done")
+    got = world.folder / "kitchen" / "out" / "Trip"
+    assert (got / "day 1" / "photo.jpg").read_bytes() == PHOTO and (got / "note.txt").read_bytes() == NOTE
+    assert world.inbox()[0]["state"] == "accepted" and world.inbox()[0]["taken"]
+
+
+def test_declined_and_always(world):
+    sender = world.send("--text", "no")
+    world.p2p("kitchen", "inbox", "decline", world.waiting()["id"])
+    ends(sender, 7, "declined")
+    world.p2p("kitchen", "inbox", "always", "Study")
+    ends(world.send("--text", "yes"), 0, "done")
+    world.p2p("kitchen", "inbox", "ask", "Study")
+    sender = world.send("--text", "perhaps")
+    world.p2p("kitchen", "inbox", "decline", world.waiting()["id"])
+    ends(sender, 7, "declined")
