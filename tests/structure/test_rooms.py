@@ -107,6 +107,23 @@ def test_rooms_of_the_dashboard():
     check_order("ui", UI, UI_EXCEPTIONS)
 
 
+def test_a_room_keeps_its_private_headers():
+    """What a room shares with other rooms has a header of its own; *_internal.h is for its own files."""
+    private = {str(p.relative_to(ROOT / "src")) for p in (ROOT / "src").rglob("*.h") if is_private(p)}
+    assert private
+    wrong = [
+        f"{path.relative_to(ROOT)} includes {name}"
+        for path in sorted((ROOT / "src").rglob("*.[ch]"))
+        for name in re.findall(r'^#include "(.*)"', path.read_text(), re.M)
+        if name in private and Path(name).parent != path.parent.relative_to(ROOT / "src")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def is_private(header):
+    return header.name.endswith("_internal.h") or "for this room only" in header.read_text()[:600].lower()
+
+
 def test_few_files_know_the_whole_dashboard():
     folder = ROOT / "src" / "ui"
     knowing = {str(p.relative_to(folder)) for p in folder.rglob("*.[ch]") if '"ui/app.h"' in p.read_text()}

@@ -1,4 +1,4 @@
-#include "core/base/stop_internal.h"
+#include "core/base/stop_flag.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -251,6 +251,12 @@ p2p_root_close(struct p2p_root *root)
     free(root);
 }
 
+mode_t
+p2p_path_public_mode(const struct p2p_root *root)
+{
+    return root->public_mode;
+}
+
 int
 p2p_root_fd(const struct p2p_root *root)
 {

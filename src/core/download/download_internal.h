@@ -19,7 +19,7 @@
 
 #include <pthread.h>
 
-#include "core/remote/conn_internal.h"
+#include "core/remote/conn_messages.h"
 #include "p2p/clock.h"
 #include "p2p/download.h"
 #include "p2p/lock.h"

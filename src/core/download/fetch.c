@@ -385,8 +385,9 @@ receive(struct fetch *f)
              in_flight(f) >= f->window.limit);
     if (err != P2P_ERR_TIMEOUT)
         return err;
-    return p2p_now_ms() - f->last_bytes_ms < conn->timeout_ms ? P2P_OK
-                                                              : P2P_ERR_TIMEOUT;
+    return p2p_now_ms() - f->last_bytes_ms < p2p_conn_timeout_ms(conn)
+               ? P2P_OK
+               : P2P_ERR_TIMEOUT;
 }
 
 /* Nothing is in flight: waits until the plan may have a chunk for this lane. False: the

@@ -34,7 +34,7 @@ ask_chunk(struct fetch1 *f, uint64_t chunk)
 static bool
 is_leaving(const struct fetch1 *f) P2P_REQUIRES(p2p_dl_lock)
 {
-    return f->w->retire || p2p_session1_is_worn(f->w->conn->session1, WORN_MARGIN);
+    return f->w->retire || p2p_conn_is_worn(f->w->conn, WORN_MARGIN);
 }
 
 static enum p2p_err

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "core/journal/journal_state.h"
 #include "p2p/bytes.h"
 

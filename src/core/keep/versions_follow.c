@@ -17,7 +17,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "core/keep/versions_internal.h"
 #include "core/share/item.h"
 #include "p2p/bytes.h"

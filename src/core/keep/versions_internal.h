@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "core/keep/content.h"
 #include "core/keep/retention.h"
 #include "p2p/chunk.h"
 #include "p2p/lock.h"
@@ -79,18 +80,15 @@ bool p2p_versions_object_is_there(struct p2p_versions *v,
 P2P_MUST_CHECK enum p2p_err p2p_versions_prefix(const char *folder,
                                                 char out[P2P_VERSIONS_PREFIX]);
 
-/* The root of an open file's bytes. CANCELLED: `stop`, which is asked now and then
- * (NULL: never), was true. */
-P2P_MUST_CHECK enum p2p_err p2p_versions_hash(int fd, uint64_t size,
-                                              bool (*stop)(void *arg), void *arg,
-                                              struct p2p_digest *root);
-/* The same with what it comes from; *returns owned* layer, free(). */
+/* The same as p2p_versions_hash with what it comes from; *returns owned* layer, free().
+ */
 P2P_MUST_CHECK enum p2p_err p2p_versions_hash_layer(int fd, uint64_t size,
                                                     bool (*stop)(void *arg), void *arg,
                                                     struct p2p_chunks *g,
                                                     struct p2p_digest **layer,
                                                     struct p2p_digest *root);
-/* For both: true after p2p_versions_cancel. `versions` is a struct p2p_versions. */
+/* A stop for both: true after p2p_versions_cancel. `versions` is a struct p2p_versions.
+ */
 bool p2p_versions_is_cancelled(void *versions);
 
 /* Records a content that is in its place, or about to get there (versions_settle.c). A

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "core/keep/versions_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/io.h"
@@ -62,7 +62,7 @@ move_back(struct p2p_versions *v, const struct p2p_version *version)
 
     if (err != P2P_OK)
         return err;
-    (void)fchmod(fd, v->root->public_mode);
+    (void)fchmod(fd, p2p_path_public_mode(v->root));
     p2p_fd_close(&fd);
     p2p_versions_object_path(&version->root, path);
     err = p2p_path_place_open(v->root, version->name, true, &place);

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "core/keep/versions_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/clock.h"

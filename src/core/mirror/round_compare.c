@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/keep/versions_internal.h"
+#include "core/keep/content.h"
 #include "core/mirror/round.h"
 #include "p2p/io.h"
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/net/net_internal.h"
+#include "core/net/resolve.h"
 
 /* ---- Listening ---- */
 

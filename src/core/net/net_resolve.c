@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "core/net/net_internal.h"
+#include "core/net/resolve.h"
 #include "p2p/lock.h"
 
 P2P_MUTEX_KIND(lookup_lock);

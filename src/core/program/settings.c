@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "core/program/ini.h"
 #include "core/program/options_internal.h"
 #include "p2p/bytes.h"

@@ -3,7 +3,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 
-#include "core/net/net_internal.h"
+#include "core/net/resolve.h"
 #include "p2p/box.h"
 #include "p2p/clock.h"
 #include "p2p/log.h"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "core/channel/stun.h"
-#include "core/net/net_internal.h"
+#include "core/net/resolve.h"
 #include "p2p/crypto.h"
 #include "p2p/nat.h"
 #include "p2p/net.h"

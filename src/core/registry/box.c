@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/stop_internal.h"
+#include "core/base/stop_flag.h"
 #include "core/registry/discovery_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/code.h"

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/registry/json.h"
 #include "p2p/discovery.h"
 #include "p2p/lock.h"
 
@@ -64,22 +65,6 @@ enum p2p_err p2p_answer_judge(const struct p2p_http_call *call, char *detail,
  * NULL when out of memory. */
 char *p2p_http_url(const char *base, const char *path, const char *const *arguments,
                    size_t count);
-
-/* ---- discovery_json.c: answers, not trusted ---- */
-
-/* Parses JSON. NULL if it is invalid, nested too deeply or has too many values; free
- * with cJSON_Delete. */
-struct cJSON *p2p_json_parse(const char *text, size_t len);
-const char *p2p_json_text(const struct cJSON *object, const char *name); /* or NULL */
-bool p2p_json_u64(const struct cJSON *object, const char *name, uint64_t max,
-                  uint64_t *out);
-bool p2p_json_bool(const struct cJSON *object, const char *name); /* absent: false */
-/* Reads 64 hex digits from the member with this name; false and zeros if they are
- * missing or invalid. */
-bool p2p_json_digest(const struct cJSON *object, const char *name,
-                     uint8_t out[P2P_DIGEST_LEN]);
-/* The text of an error answer, escaped; empty if there is none. */
-void p2p_json_detail(const char *text, size_t len, char *out, size_t cap);
 
 /* ---- discovery_state.c: what a registry has been told ---- */
 

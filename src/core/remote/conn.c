@@ -285,6 +285,18 @@ p2p_conn_interrupt(struct p2p_conn *conn)
 }
 
 uint64_t
+p2p_conn_timeout_ms(const struct p2p_conn *conn)
+{
+    return conn->timeout_ms;
+}
+
+bool
+p2p_conn_is_worn(const struct p2p_conn *conn, size_t margin)
+{
+    return p2p_session1_is_worn(conn->session1, margin);
+}
+
+uint64_t
 p2p_conn_rtt_us(const struct p2p_conn *conn)
 {
     struct tcp_info info;

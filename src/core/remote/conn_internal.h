@@ -1,13 +1,10 @@
-/*
- * conn - a client's connection as download uses it: many requests in flight. source.h
- * is its public face, for one request at a time.
- */
+/* conn_internal - what the files of a connection share. For this room only. */
 #ifndef P2P_CONN_INTERNAL_H
 #define P2P_CONN_INTERNAL_H
 
 #include <stdatomic.h>
 
-#include "p2p/conn.h"
+#include "core/remote/conn_messages.h"
 #include "p2p/session.h"
 #include "p2p/stop.h"
 
@@ -43,48 +40,10 @@ struct p2p_conn {
  * hours. */
 uint64_t p2p_conn_clock_s(void);
 
-/* Returns a new request number, never 0. */
-uint32_t p2p_conn_next_req(struct p2p_conn *conn);
-
-/* Encrypts a message and appends it to those not yet sent; flush sends them all. */
-P2P_MUST_CHECK enum p2p_err p2p_conn_put(struct p2p_conn *conn,
-                                         const struct p2p_msg *msg);
-P2P_MUST_CHECK enum p2p_err p2p_conn_put1(struct p2p_conn *conn,
-                                          const struct p2p_msg1 *msg);
-P2P_MUST_CHECK enum p2p_err p2p_conn_flush(struct p2p_conn *conn);
-
-/*
- * Receives the next message; it borrows the connection's buffer until the next call.
- * Waits until `deadline_ms` (TIMEOUT; the connection stays usable). Answers PINGs,
- * keeps what INFO says. An ERROR about the connection is returned as the matching
- * error, a CLOSE as CLOSED.
- */
-P2P_MUST_CHECK enum p2p_err p2p_conn_receive(struct p2p_conn *conn,
-                                             uint64_t deadline_ms, struct p2p_msg *msg);
-P2P_MUST_CHECK enum p2p_err
-p2p_conn_receive1(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg1 *msg);
 /* Sends the claims about this device and asks for those of the peer (INFO?). The answer
  * may come at any time, and receive stores it. A peer that does not know INFO? answers
  * with ERROR, which is ignored. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_say_info(struct p2p_conn *conn);
-/* True if the next receive returns a message without reading from the socket. */
-bool p2p_conn_is_ready(const struct p2p_conn *conn);
-
-/* The error that an ERROR message stands for; its text is kept in conn->said. */
-enum p2p_err p2p_conn_refusal(struct p2p_conn *conn, const struct p2p_msg *msg);
-
-/* Wakes a thread that waits in receive (it gets CLOSED) or is still connecting (it gets
- * CANCELLED). From any thread. */
-void p2p_conn_interrupt(struct p2p_conn *conn);
-
-/* Like p2p_conn_open, but calls `on_socket` with the connection before there is a
- * socket (so that connecting can be interrupted) and again when there is one, and with
- * NULL before it frees a connection that failed. */
-typedef void p2p_conn_on_socket(void *arg, struct p2p_conn *conn);
-P2P_MUST_CHECK enum p2p_err p2p_conn_open_shown(const struct p2p_conn_options *opt,
-                                                p2p_conn_on_socket *on_socket,
-                                                void *arg, struct p2p_conn **out);
-
 /* Shaking hands (conn_handshake.c). */
 P2P_MUST_CHECK enum p2p_err p2p_conn_shake(struct p2p_conn *conn,
                                            const struct p2p_conn_options *opt,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/disk/path_internal.h"
+#include "p2p/path.h"
 #include "p2p/sqlite.h"
 
 static const char schema[] =

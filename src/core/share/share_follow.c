@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "core/share/share_internal.h"
 #include "p2p/lock.h"
 

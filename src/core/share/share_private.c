@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "core/share/share_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/crypto.h"
@@ -37,7 +37,8 @@ can_keep_its_own(const struct p2p_root *root)
 static bool
 has_index(const struct p2p_root *root)
 {
-    int fd = p2p_path_open_beneath(root->fd, ".p2p/" P2P_INDEX_FILE, O_PATH, 0);
+    int fd =
+        p2p_path_open_beneath(p2p_root_fd(root), ".p2p/" P2P_INDEX_FILE, O_PATH, 0);
     bool is_there = fd >= 0;
 
     p2p_fd_close(&fd);
@@ -50,7 +51,7 @@ put_path(const struct p2p_root *root, const char *keys_dir, char out[PATH_MAX])
 {
     char path[PATH_MAX], id[2 * ID_BYTES + 1];
     struct p2p_digest digest;
-    enum p2p_err err = p2p_root_resolve(root->path, path);
+    enum p2p_err err = p2p_root_resolve(p2p_root_path(root), path);
     int n;
 
     if (!err)

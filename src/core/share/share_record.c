@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "p2p/bytes.h"
 #include "p2p/io.h"
 #include "p2p/log.h"

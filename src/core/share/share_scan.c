@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "core/share/share_internal.h"
 #include "p2p/io.h"
 #include "p2p/lock.h"

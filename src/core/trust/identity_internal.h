@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "p2p/identity.h"
 #include "p2p/lock.h"
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/disk/path_internal.h"
+#include "core/disk/beneath.h"
 #include "p2p/bytes.h"
 #include "p2p/crypto.h"
 #include "p2p/io.h"

@@ -1,6 +1,6 @@
-/* For code that polls the flag itself. */
-#ifndef P2P_STOP_INTERNAL_H
-#define P2P_STOP_INTERNAL_H
+/* stop_flag - the flag of a stop, for rooms of the core that poll it themselves. */
+#ifndef P2P_STOP_FLAG_H
+#define P2P_STOP_FLAG_H
 
 #include <stdatomic.h>
 
