@@ -79,6 +79,7 @@ bool p2p_discovery_lists(struct p2p_discovery *d, size_t registry,
 struct p2p_reach_offer {
     struct p2p_addr stun[2]; /* its UDP ports; port 0: none */
     struct p2p_addr relay;   /* port 0: none */
+    bool has_links;          /* it has the page for guests of links */
 };
 /* NOT_FOUND: the registry is too old. Of the UDP ports, only those of the registry's
  * own host count: otherwise it could point its clients at others. */

@@ -53,10 +53,13 @@ enum p2p_msg_type {
     P2P_MSG_CHANGES = 0x23,
     P2P_MSG_HISTORY_GET = 0x24, /* HISTORY? */
     P2P_MSG_HISTORY = 0x25,
+    P2P_MSG_TICKET_GET = 0x26, /* TICKET?: of guests, as the following (link.h) */
+    P2P_MSG_TICKET = 0x27,
     P2P_MSG_INFO_GET = 0x28, /* INFO? */
     P2P_MSG_INFO = 0x29,
     P2P_MSG_OFFER = 0x2a,
     P2P_MSG_OFFERED = 0x2b,
+    P2P_MSG_WELCOME = 0x40, /* to guests */
 };
 
 enum { P2P_META_BY_NAME = 0, P2P_META_BY_ROOT = 1 };

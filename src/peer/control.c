@@ -271,6 +271,7 @@ static const struct p2p_control_verb verbs[] = {
     {"offer.file", NULL, control_offer_file},
     {"offer.allow", control_offer_allow, NULL},
     {"offer.open", control_offer_open, NULL},
+    {"offer.link", control_offer_link, NULL},
     {"offer.status", control_offer_status, NULL},
     {"offer.end", control_offer_end, NULL},
     {"inbox.list", control_inbox_list, NULL},

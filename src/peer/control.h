@@ -16,6 +16,7 @@ struct control_view {
     struct uploads *uploads;
     struct offers *offers;
     struct inbox *inbox;
+    struct links *links;
     struct duplicate *duplicate;
     struct p2p_doorman_counts calls;
     const struct p2p_shares_folders

@@ -11,11 +11,12 @@
 
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
+#include "p2p/link.h"
 #include "p2p/tree.h"
 #include "peer/control.h"
 #include "peer/server/server.h"
 
-enum { UPLOADS_LOOKED_AT = 1024 };
+enum { UPLOADS_LOOKED_AT = 1024, LIFETIME_MAX_S = 366 * 24 * 3600 };
 
 static const char *
 text_of(const cJSON *request, const char *name)
@@ -219,6 +220,74 @@ control_offer_open(void *arg, const cJSON *request, cJSON *answer, char *why,
     return err;
 }
 
+/* ---- its link ---- */
+
+static uint64_t
+limit_of(const cJSON *request, const char *name)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(request, name);
+
+    return cJSON_IsNumber(value) && value->valuedouble >= 0
+               ? (uint64_t)value->valuedouble
+               : LINKS_NO_LIMIT;
+}
+
+static enum p2p_err
+read_link(const cJSON *request, struct links_entry *out)
+{
+    const char *secret = text_of(request, "secret"), *pin = text_of(request, "pin");
+    const char *title = text_of(request, "title");
+    uint64_t lifetime_s = limit_of(request, "lifetime");
+    struct p2p_link_secret parsed;
+    enum p2p_err err;
+
+    memset(out, 0, sizeof(*out));
+    if (secret == NULL || p2p_link_parse(secret, &parsed) != P2P_OK ||
+        lifetime_s > LIFETIME_MAX_S || title == NULL || strlen(title) > LINKS_TITLE_MAX)
+        return P2P_ERR_MALFORMED;
+    strcpy(out->title, title);
+    out->expires_s = p2p_time_s() + lifetime_s;
+    out->uses_left = limit_of(request, "uses");
+    out->bytes_left = limit_of(request, "bytes");
+    err = p2p_link_derive(&parsed, &out->keys);
+    p2p_wipe(&parsed, sizeof(parsed));
+    out->has_pin = pin != NULL;
+    return err == P2P_OK && pin != NULL ? p2p_link_pin_of(&out->keys, pin, &out->pin)
+                                        : err;
+}
+
+/* Guests of the link get the files of the offer. */
+enum p2p_err
+control_offer_link(void *arg, const cJSON *request, cJSON *answer, char *why,
+                   size_t cap)
+{
+    const struct control_view *view = arg;
+    struct links_entry entry;
+    uint32_t number;
+    enum p2p_err err;
+
+    (void)answer, (void)why, (void)cap;
+    if (!number_of(request, &number))
+        return P2P_ERR_MALFORMED;
+    err = read_link(request, &entry);
+    entry.owner = number;
+    if (err == P2P_OK)
+        err = offers_open(view->offers, number, &entry.keys.guest);
+    if (err == P2P_OK)
+        err = links_add(view->links, &entry);
+    p2p_wipe(&entry, sizeof(entry));
+    return err;
+}
+
+static void
+put_link(cJSON *answer, const struct links_counts *counts)
+{
+    cJSON *object = cJSON_AddObjectToObject(answer, "link");
+
+    cJSON_AddNumberToObject(object, "uses", (double)counts->uses);
+    cJSON_AddNumberToObject(object, "done", (double)counts->done);
+}
+
 static void
 put_upload(cJSON *array, const struct upload *upload, size_t prefix)
 {
@@ -240,6 +309,7 @@ control_offer_status(void *arg, const cJSON *request, cJSON *answer, char *why,
                      size_t cap)
 {
     const struct control_view *view = arg;
+    struct links_counts counts;
     struct upload *list;
     char prefix[32];
     uint32_t number;
@@ -250,6 +320,8 @@ control_offer_status(void *arg, const cJSON *request, cJSON *answer, char *why,
         return P2P_ERR_MALFORMED;
     if ((err = offers_renew(view->offers, number)) != P2P_OK)
         return err;
+    if (links_count(view->links, number, &counts))
+        put_link(answer, &counts);
     if ((list = calloc(UPLOADS_LOOKED_AT, sizeof(*list))) == NULL)
         return P2P_ERR_NOMEM;
     snprintf(prefix, sizeof(prefix), "sent-%08x/", number);
@@ -271,6 +343,7 @@ control_offer_end(void *arg, const cJSON *request, cJSON *answer, char *why, siz
     (void)answer, (void)why, (void)cap;
     if (!number_of(request, &number))
         return P2P_ERR_MALFORMED;
+    (void)links_remove(view->links, number);
     if (!offers_end(view->offers, number))
         return P2P_ERR_NOT_FOUND;
     server_recheck(view->server);

@@ -16,6 +16,9 @@ p2p_control_files_fn control_offer_file;
 p2p_control_fn control_offer_allow;
 /* {"offer", "peer"}: this peer gets the files. */
 p2p_control_fn control_offer_open;
+/* {"offer", "secret": as in the link, "title", "lifetime": seconds, "uses"?, "bytes"?,
+ * "pin"?}: whoever has the link gets the files. */
+p2p_control_fn control_offer_link;
 /* {"offer"}: what was sent of it, by peer. The offer lives on. */
 p2p_control_fn control_offer_status;
 /* {"offer"}. */

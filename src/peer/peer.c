@@ -61,6 +61,8 @@ on_tick(void *arg)
         p2p_timetable_rate(&peer->rates, (unsigned)(local.tm_hour * 60 + local.tm_min));
     p2p_unlock(&peer->rates_lock);
     server_set_rate(own_server(peer), rate);
+    if (links_sweep(peer->links))
+        server_recheck(own_server(peer));
 }
 
 static enum p2p_err
@@ -213,6 +215,7 @@ open_server(struct peer *peer)
         .access = peer->access,
         .offers = peer->offers,
         .inbox = peer->inbox,
+        .links = peer->links,
         .on_rules = on_rules,
         .arg = peer,
         .uploads = peer->uploads,
@@ -247,6 +250,7 @@ start_control(struct peer *peer)
         .uploads = peer->uploads,
         .offers = peer->offers,
         .inbox = peer->inbox,
+        .links = peer->links,
         .duplicate = &peer->duplicate,
         .folders = &peer->opt.folders,
         .port = peer->port,
@@ -367,6 +371,21 @@ may_call(void *arg, const struct p2p_id *from)
 }
 
 static void
+on_guest(void *arg, int fd, const struct p2p_id *link, const struct p2p_guest_id *guest)
+{
+    server_adopt_guest(own_server(arg), fd, link, guest);
+}
+
+static enum p2p_err
+open_links(struct peer *peer)
+{
+    const struct links_options options = {
+        .peer = *p2p_identity_id(peer->identity), .on_guest = on_guest, .arg = peer};
+
+    return links_new(&options, &peer->links);
+}
+
+static void
 on_path(void *arg, int fd, const struct p2p_id *from)
 {
     server_adopt(own_server(arg), fd, from);
@@ -391,6 +410,7 @@ start_doorman(struct peer *peer)
     /* size_t has 32 bits on some machines. */
     p2p_reach_limit_channels((unsigned)peer->opt.max_channels,
                              memory < SIZE_MAX ? (size_t)memory : SIZE_MAX);
+    links_begin(peer->links, peer->discovery);
     return p2p_doorman_start(&options, &peer->doorman);
 }
 
@@ -430,7 +450,8 @@ peer_open(struct peer *peer)
         (err = offers_new(&peer->offers)) != P2P_OK ||
         (err = inbox_open(peer->opt.keys_dir, peer->opt.offers_from, &peer->inbox)) !=
             P2P_OK ||
-        (err = open_access(peer)) != P2P_OK || (err = open_shares(peer)) != P2P_OK ||
+        (err = open_links(peer)) != P2P_OK || (err = open_access(peer)) != P2P_OK ||
+        (err = open_shares(peer)) != P2P_OK ||
         (err = uploads_open(peer->opt.keys_dir, &peer->uploads)) != P2P_OK ||
         (err = start_history(peer)) != P2P_OK || (err = open_server(peer)) != P2P_OK)
         return err;
@@ -459,6 +480,7 @@ peer_close(struct peer *peer)
     p2p_mdns_stop(peer->mdns);
     p2p_portmapper_stop(peer->portmapper);
     p2p_doorman_stop(peer->doorman);
+    links_halt(peer->links);
     announcer_stop(announcer);
     p2p_lock(&peer->lock);
     peer->server = NULL;
@@ -472,6 +494,7 @@ peer_close(struct peer *peer)
     announcer_free(announcer);
     p2p_discovery_close(peer->discovery);
     access_close(peer->access);
+    links_free(peer->links);
     offers_free(peer->offers);
     inbox_close(peer->inbox);
     p2p_identity_close(peer->identity);

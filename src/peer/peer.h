@@ -38,6 +38,7 @@ struct peer {
     struct uploads *uploads;
     struct offers *offers;
     struct inbox *inbox;
+    struct links *links;
     int claim;          /* of the keys directory */
     int control_socket; /* until `control` has it; -1: none */
     struct control_view view;

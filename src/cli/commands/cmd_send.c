@@ -11,6 +11,7 @@
 #include "cli/send/interrupt.h"
 #include "cli/send/parcel.h"
 #include "cli/send/place.h"
+#include "cli/send/qr.h"
 #include "cli/send/rendezvous.h"
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
@@ -32,12 +33,16 @@ struct send_command {
     struct cli_common common;
     const char *text, *save_as, *to;
     uint64_t uses, expires_ms;
-    bool keep, quiet;
+    bool keep, quiet, no_link, insecure_link;
+    const char *pin;
     /* In use. */
     char *const *paths;
     struct parcel parcel;
     struct place place;
     struct carrier carrier;
+    char link[P2P_LINK_URL];       /* empty: there is none */
+    uint64_t link_uses, link_done; /* guests of it that began, and that have all */
+    uint64_t link_sent, link_speed;
     struct p2p_stop *stop;
     struct rendezvous meetings[MEETINGS_MAX];
     size_t count;
@@ -58,6 +63,11 @@ static const struct p2p_option options[] = {
      "end after this many receivers, each with a code of its own"},
     {"expires", P2P_OPT_DURATION, AT(expires_ms), 1000, DAY_MS, "TIME",
      "end when nobody has come for this long"},
+    {"pin", P2P_OPT_TEXT, AT(pin), 0, 0, "PIN",
+     "ask those who open the link for this PIN"},
+    {"no-link", P2P_OPT_FLAG, AT(no_link), 0, 0, NULL, "make a code only"},
+    {"insecure-link", P2P_OPT_FLAG, AT(insecure_link), 0, 0, NULL,
+     "make a link although the registry has no https"},
     {"quiet", P2P_OPT_FLAG, AT(quiet), 0, 0, NULL, "print only the code and errors"},
     CLI_OPTION_DISCOVERY(struct send_command),
     CLI_OPTION_TIMEOUT(struct send_command),
@@ -130,6 +140,41 @@ say_code(struct send_command *c, struct rendezvous *m)
 }
 
 static void
+say_link(struct send_command *c)
+{
+    cJSON *object;
+
+    if (!c->common.json) {
+        if (!c->quiet)
+            printf("Or in a browser:\n\n    %s\n\n", c->link);
+        if (!c->quiet && isatty(STDOUT_FILENO))
+            qr_print(c->link);
+        fflush(stdout);
+        return;
+    }
+    object = cli_object();
+    cli_put_text(object, "event", "link");
+    cli_put_text(object, "link", c->link);
+    cli_print_json(object);
+    fflush(stdout);
+}
+
+/* A line about the guests of the link. */
+static void
+say_guest(struct send_command *c, const char *event, const char *text)
+{
+    erase_line(c);
+    if (c->common.json) {
+        cJSON *object = cli_object();
+        cli_put_text(object, "event", event);
+        cli_print_json(object);
+    } else if (!c->quiet) {
+        cli_say("%s", text);
+    }
+    fflush(stdout);
+}
+
+static void
 say(struct send_command *c, const struct rendezvous *m, const char *event,
     const char *text)
 {
@@ -158,6 +203,11 @@ draw(struct send_command *c)
         fprintf(stderr, "%s%s: %u %%, %s, %s/s", c->is_drawn ? "; " : "", m->name,
                 (unsigned)(m->sent >= total ? 100 : m->sent * 100 / total),
                 cli_size(m->sent, sent), cli_size(m->speed, speed));
+        c->is_drawn = true;
+    }
+    if (c->link_uses > c->link_done && c->link_speed > 0) {
+        fprintf(stderr, "%sby the link: %s, %s/s", c->is_drawn ? "; " : "",
+                cli_size(c->link_sent, sent), cli_size(c->link_speed, speed));
         c->is_drawn = true;
     }
     fflush(stderr);
@@ -248,11 +298,40 @@ count_upload(struct send_command *c, const cJSON *upload)
     const cJSON *sent = cJSON_GetObjectItemCaseSensitive(upload, "sent");
     const cJSON *speed = cJSON_GetObjectItemCaseSensitive(upload, "speed");
 
+    bool is_known = id == NULL || !cJSON_IsNumber(sent);
+
     for (size_t i = 0; i < c->count && id != NULL && cJSON_IsNumber(sent); i++)
         if (strcmp(c->meetings[i].peer_id, id) == 0) {
             c->meetings[i].sent += (uint64_t)sent->valuedouble;
             c->meetings[i].speed += (uint64_t)cJSON_GetNumberValue(speed);
+            is_known = true;
         }
+    if (is_known)
+        return;
+    c->link_sent += (uint64_t)sent->valuedouble;
+    c->link_speed += (uint64_t)cJSON_GetNumberValue(speed);
+}
+
+static uint64_t
+number_in(const cJSON *object, const char *name)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
+
+    return cJSON_IsNumber(value) && value->valuedouble > 0
+               ? (uint64_t)value->valuedouble
+               : 0;
+}
+
+/* Guests of the link count as receivers. */
+static void
+count_guests(struct send_command *c, const cJSON *link)
+{
+    uint64_t uses = number_in(link, "uses"), done = number_in(link, "done");
+
+    for (; c->link_uses < uses; c->link_uses++, c->begun++)
+        say_guest(c, "guest", "somebody downloads by the link");
+    for (; c->link_done < done; c->link_done++)
+        say_guest(c, "guest_done", "the guest of the link has everything");
 }
 
 /* Also tells the peer that this program is there. */
@@ -269,6 +348,8 @@ follow(struct send_command *c)
     }
     for (size_t i = 0; i < c->count; i++)
         c->meetings[i].sent = c->meetings[i].speed = 0;
+    c->link_sent = c->link_speed = 0;
+    count_guests(c, cJSON_GetObjectItemCaseSensitive(status, "link"));
     cJSON_ArrayForEach(upload, cJSON_GetObjectItemCaseSensitive(status, "uploads"))
         count_upload(c, upload);
     cJSON_Delete(status);
@@ -387,7 +468,9 @@ static enum p2p_err
 look(struct send_command *c, const char *own_name)
 {
     unsigned wait_s =
-        c->count == 1 && c->meetings[0].state == RENDEZVOUS_WAITS ? WAIT_S : TICK_S;
+        c->count == 1 && c->meetings[0].state == RENDEZVOUS_WAITS && c->link[0] == '\0'
+            ? WAIT_S
+            : TICK_S;
     enum p2p_err err = P2P_OK;
 
     for (size_t i = 0; i < c->count && err == P2P_OK && !p2p_stop_is_set(c->stop);
@@ -404,10 +487,14 @@ static bool
 is_over(const struct send_command *c)
 {
     bool waits = count_in(c, RENDEZVOUS_WAITS) + count_in(c, RENDEZVOUS_CLAIMED) > 0;
-    bool serves = count_in(c, RENDEZVOUS_ANSWERED) > 0;
+    bool serves = count_in(c, RENDEZVOUS_ANSWERED) > 0 || c->link_uses > c->link_done;
 
-    if (serves)
+    if (serves && p2p_now_ms() < c->ends_ms)
         return false;
+    if (count_in(c, RENDEZVOUS_ANSWERED) > 0)
+        return false;
+    /* A code that nobody has used is not needed any longer. */
+    waits = waits && c->begun < c->uses;
     return (!waits && !c->keep && c->begun >= c->uses) || p2p_now_ms() >= c->ends_ms;
 }
 
@@ -421,15 +508,64 @@ wants_code(const struct send_command *c)
            p2p_now_ms() < c->ends_ms;
 }
 
+/* ---- the link ---- */
+
+static void
+title_of(const struct send_command *c, char out[CLI_SHORT])
+{
+    const char *name = c->parcel.items[0].name;
+
+    out[0] = '\0';
+    if (c->parcel.count == 1)
+        snprintf(out, CLI_SHORT, "%.*s", (int)strcspn(name, "/"), name);
+}
+
+/* Without one, the code works all the same. */
+static void
+make_link(struct send_command *c)
+{
+    struct p2p_link_secret secret;
+    char title[CLI_SHORT];
+    const struct carrier_link link = {.secret = &secret,
+                                      .title = title,
+                                      .pin = c->pin,
+                                      .lifetime_ms = c->expires_ms,
+                                      .uses = c->keep ? 0 : c->uses};
+    const char *why = place_against_link(&c->place);
+    enum p2p_err err = P2P_ERR_UNSUPPORTED;
+
+    if (why != NULL && c->insecure_link && c->place.has_links)
+        why = NULL;
+    title_of(c, title);
+    if (why == NULL && (err = p2p_link_make(&secret)) == P2P_OK)
+        err = carrier_link(&c->carrier, &link);
+    if (err == P2P_OK)
+        err = p2p_link_url(c->place.for_others, &secret, c->link);
+    p2p_wipe(&secret, sizeof(secret));
+    if (why == NULL && err != P2P_OK)
+        why = err == P2P_ERR_UNSUPPORTED
+                  ? "the running p2p-peer uses no registry, or is an older one"
+                  : p2p_err_text(err);
+    if (why != NULL)
+        c->link[0] = '\0';
+    if (why == NULL)
+        say_link(c);
+    else if (!c->quiet)
+        cli_say("there is no link for browsers: %s", why);
+}
+
 static enum p2p_err
 serve(struct send_command *c, const char *own_name)
 {
     enum p2p_err err = P2P_OK;
-    bool is_ended = false;
+    bool is_ended = false, has_begun = false;
 
     while (err == P2P_OK && !is_ended && !p2p_stop_is_set(c->stop)) {
         if (wants_code(c))
             err = new_code(c);
+        if (err == P2P_OK && !has_begun && !c->no_link && c->parcel.count > 0)
+            make_link(c);
+        has_begun = true;
         if (err == P2P_OK)
             err = look(c, own_name);
         if (err == P2P_OK)

@@ -219,6 +219,23 @@ carrier_allow(struct carrier *c, const char *peer_id)
     return ask(c, request, NULL, 0, NULL);
 }
 
+enum p2p_err
+carrier_link(struct carrier *c, const struct carrier_link *link)
+{
+    cJSON *request = request_for(c, "offer.link");
+    char secret[P2P_LINK_TEXT];
+
+    cli_put_text(request, "secret", p2p_link_format(link->secret, secret));
+    cli_put_text(request, "title", link->title);
+    cli_put_number(request, "lifetime", (link->lifetime_ms + 999) / 1000);
+    if (link->uses > 0)
+        cli_put_number(request, "uses", link->uses);
+    if (link->pin != NULL)
+        cli_put_text(request, "pin", link->pin);
+    p2p_wipe(secret, sizeof(secret));
+    return ask(c, request, NULL, 0, NULL);
+}
+
 cJSON *
 carrier_status(struct carrier *c)
 {

@@ -15,6 +15,7 @@
 #include "p2p/conn.h"
 #include "p2p/crypto.h"
 #include "p2p/discovery.h"
+#include "p2p/link.h"
 
 struct cJSON;
 
@@ -58,6 +59,16 @@ P2P_MUST_CHECK enum p2p_err carrier_add(struct carrier *c,
                                         const struct carrier_file *file);
 /* This peer gets the files from now on. */
 P2P_MUST_CHECK enum p2p_err carrier_allow(struct carrier *c, const char *peer_id);
+/* What guests of a link may have. */
+struct carrier_link {
+    const struct p2p_link_secret *secret;
+    const char *title, *pin;    /* pin: NULL for none */
+    uint64_t lifetime_ms, uses; /* uses 0: no limit */
+};
+/* Whoever has this link gets the files from now on. UNSUPPORTED: the peer uses no
+ * registry; UNKNOWN_VERB, as of p2p_control_ask: it is too old. */
+P2P_MUST_CHECK enum p2p_err carrier_link(struct carrier *c,
+                                         const struct carrier_link *link);
 /* What it has sent: the answer of offer.status, owned; NULL: it is gone. Call it at
  * least every half minute. */
 struct cJSON *carrier_status(struct carrier *c);

@@ -170,9 +170,22 @@ place_open(struct place *p, const struct p2p_option_list *urls, uint64_t timeout
     }
     if (err == P2P_OK && p->discovery == NULL)
         err = start_own(p, timeout_ms);
+    if (err == P2P_OK && p2p_reach_offer(p->discovery, 0, &offer) == P2P_OK)
+        p->has_links = offer.has_links;
     if (err == P2P_OK)
         say_where(p, silent, why);
     return err;
+}
+
+const char *
+place_against_link(const struct place *p)
+{
+    if (!p->has_links)
+        return "the registry has no page for links; update p2p-discovery there";
+    if (p->is_local || strncmp(p->for_others, "https://", 8) == 0)
+        return NULL;
+    return "the registry has no https, so others could change the page on its way and "
+           "read the link; --insecure-link makes one all the same";
 }
 
 void

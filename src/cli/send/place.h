@@ -15,6 +15,7 @@ struct place {
     char url[P2P_CODE_REGISTRY_MAX];
     char for_others[P2P_CODE_REGISTRY_MAX]; /* its URL, as others reach it */
     bool is_local;                          /* only this network reaches it */
+    bool has_links;                         /* it has the page for guests of links */
     struct helper helper; /* p2p-discovery, if it was started for this */
 };
 
@@ -25,5 +26,8 @@ struct place {
 P2P_MUST_CHECK enum p2p_err
 place_open(struct place *p, const struct p2p_option_list *urls, uint64_t timeout_ms);
 void place_close(struct place *p);
+/* Why a link is not for this place: a sentence; NULL: it is. Outside of private
+ * addresses, only https keeps others from changing the page on its way. */
+const char *place_against_link(const struct place *p);
 
 #endif

@@ -273,6 +273,7 @@ take_offer(const cJSON *json, const char *url, struct p2p_reach_offer *out)
     const cJSON *relays = cJSON_GetObjectItemCaseSensitive(json, "relays");
     struct p2p_addr own, addr;
 
+    out->has_links = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "links"));
     for (int i = 0; i < 2 && host_of(url, &own); i++) {
         const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(stun, i));
 

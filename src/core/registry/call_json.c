@@ -29,11 +29,9 @@ add_relay(cJSON *object, const struct p2p_call *call)
 }
 
 /* Words of WebRTC: what a browser needs to hear. */
-static bool
-add_channel(cJSON *object, const struct p2p_call *call)
+bool
+p2p_call_channel_put(cJSON *object, const struct p2p_call_channel *c, const char *setup)
 {
-    const struct p2p_call_channel *c = &call->channel;
-    const char *setup = call->type == P2P_CALL ? "passive" : "active";
     cJSON *list;
 
     if (c->ufrag[0] == '\0')
@@ -69,7 +67,8 @@ add_all(cJSON *object, const struct p2p_call *call)
                NULL &&
            (is_call ? add_hex(object, "reply", call->reply.b, sizeof(call->reply.b))
                     : call->relay.host[0] == '\0' || add_relay(object, call)) &&
-           add_channel(object, call) &&
+           p2p_call_channel_put(object, &call->channel,
+                                is_call ? "passive" : "active") &&
            cJSON_AddStringToObject(object, "sig", signature) != NULL;
 }
 
@@ -124,21 +123,25 @@ get_candidates(const cJSON *object, struct p2p_call_channel *out)
     return true;
 }
 
-/* No ufrag: it cannot, or does not want to. The form of the texts is checked by whoever
- * uses them. */
-static bool
-get_channel(const cJSON *object, struct p2p_call *out)
+bool
+p2p_call_channel_get(const cJSON *object, const char *right, struct p2p_call_channel *c)
 {
-    struct p2p_call_channel *c = &out->channel;
-    const char *right = out->type == P2P_CALL ? "passive" : "active";
     const char *setup = p2p_json_text(object, "setup");
 
-    if (cJSON_GetObjectItemCaseSensitive(object, "ufrag") == NULL)
-        return true;
     return copy_text(object, "ufrag", c->ufrag, sizeof(c->ufrag)) &&
            copy_text(object, "pwd", c->pwd, sizeof(c->pwd)) &&
            get_hex(object, "fingerprint", c->fingerprint.b, sizeof(c->fingerprint.b)) &&
            setup != NULL && strcmp(setup, right) == 0 && get_candidates(object, c);
+}
+
+/* No ufrag: it cannot, or does not want to. */
+static bool
+get_channel(const cJSON *object, struct p2p_call *out)
+{
+    if (cJSON_GetObjectItemCaseSensitive(object, "ufrag") == NULL)
+        return true;
+    return p2p_call_channel_get(object, out->type == P2P_CALL ? "passive" : "active",
+                                &out->channel);
 }
 
 /* An answer names a relay, or a channel, or both. */

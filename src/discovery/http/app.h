@@ -59,6 +59,9 @@ void post_claim(struct http_request *req, void *app);
 /* routes_relay.c: */
 void get_reach(struct http_request *req, void *app);
 void post_relay(struct http_request *req, void *app);
+/* routes_page.c: */
+void get_page(struct http_request *req, void *app);
+void get_page_part(struct http_request *req, void *app);
 /* metrics.c: */
 void get_metrics(struct http_request *req, void *app);
 

@@ -26,6 +26,8 @@ const struct http_route discovery_routes[] = {
     {"POST", "/code/{number}/claim", post_claim, 64, 0, 0},
     {"GET", "/reach", get_reach, 0, 0, 0},
     {"POST", "/reach/relay", post_relay, 2 * P2P_CALL_TEXT_MAX, 0, 0},
+    {"GET", "/l", get_page, 0, 0, 0},
+    {"GET", "/l/{name}", get_page_part, 0, 0, 0},
     {"GET", "/health", get_health, 0, 0, 0},
     {"GET", "/metrics", get_metrics, 0, 0, 0},
     {0},

@@ -41,6 +41,7 @@ get_reach(struct http_request *req, void *arg)
     http_json_init(&o, 128);
     http_json_begin(&o, NULL, '{');
     http_json_put_bool(&o, "boxes", true);
+    http_json_put_bool(&o, "links", true);
     http_json_begin(&o, "relays", '[');
     if (app->meeting.has_relay)
         http_json_put_string(

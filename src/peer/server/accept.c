@@ -37,9 +37,9 @@ loop_is_near(struct loop *loop, const struct sockaddr_storage *from)
 
 void
 loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from,
-           const struct p2p_id *caller)
+           const struct p2p_id *caller, const struct p2p_guest_id *guest)
 {
-    struct conn *c = conn_new(loop, fd, from, caller);
+    struct conn *c = conn_new(loop, fd, from, caller, guest);
 
     if (c == NULL) {
         loop->load--;
@@ -50,7 +50,7 @@ loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from,
 
 static void
 post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from,
-            const struct p2p_id *caller)
+            const struct p2p_id *caller, const struct p2p_guest_id *guest)
 {
     struct loop_parcel *parcel = calloc(1, sizeof(*parcel));
 
@@ -64,6 +64,10 @@ post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from,
     if (caller != NULL) {
         parcel->has_caller = true;
         parcel->caller = *caller;
+    }
+    if (guest != NULL) {
+        parcel->has_guest = true;
+        parcel->guest = *guest;
     }
     loop->load++;
     p2p_lock(&loop->inbox_lock);
@@ -95,15 +99,22 @@ accept_one(struct loop *loop, int fd, const struct sockaddr_storage *from)
     }
     s->connections++;
     if (target != loop) {
-        post_socket(target, fd, from, NULL);
+        post_socket(target, fd, from, NULL, NULL);
         return;
     }
     loop->load++;
-    loop_adopt(loop, fd, from, NULL);
+    loop_adopt(loop, fd, from, NULL, NULL);
 }
 
 void
 server_adopt(struct server *s, int fd, const struct p2p_id *caller)
+{
+    server_adopt_guest(s, fd, caller, NULL);
+}
+
+void
+server_adopt_guest(struct server *s, int fd, const struct p2p_id *caller,
+                   const struct p2p_guest_id *guest)
 {
     struct sockaddr_storage from = {0};
 
@@ -112,7 +123,7 @@ server_adopt(struct server *s, int fd, const struct p2p_id *caller)
         return;
     }
     s->connections++;
-    post_socket(server_pick_loop(s, s->loops[0]), fd, &from, caller);
+    post_socket(server_pick_loop(s, s->loops[0]), fd, &from, caller, guest);
 }
 
 /* Without free descriptors, trying to accept again and again would only waste CPU

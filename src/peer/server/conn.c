@@ -55,9 +55,33 @@ set_source(struct conn *c, const struct sockaddr_storage *from,
     memcpy(c->source.key, caller->b, sizeof(c->source.key));
 }
 
+static bool take_place(struct conn *c);
+
+/* The channel has proven the link's secret, so there is no handshake. */
+static void
+welcome(struct conn *c, const struct p2p_guest_id *guest)
+{
+    struct access_standing standing = {.is_guest = true};
+    enum p2p_err err = clients_get(c->loop->server->clients, &c->caller, &c->client);
+
+    c->state = CONN_GUEST;
+    c->guest = *guest;
+    if (err == P2P_OK)
+        client_judge(c->client, &standing);
+    if (err == P2P_OK)
+        err = take_place(c) ? serve_guest_welcome(c) : P2P_ERR_BUSY;
+    if (err != P2P_OK) {
+        conn_close(c, err);
+        return;
+    }
+    c->readable = true; /* find out */
+    loop_set_timer(c->loop, c, TIMER_IDLE);
+    loop_run_soon(c->loop, c);
+}
+
 struct conn *
 conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from,
-         const struct p2p_id *caller)
+         const struct p2p_id *caller, const struct p2p_guest_id *guest)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
     struct conn *c = p2p_vault_new(sizeof(*c)); /* its keys */
@@ -77,6 +101,10 @@ conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from,
         return NULL;
     }
     TAILQ_INSERT_TAIL(&loop->all, c, all_link);
+    if (guest != NULL) {
+        welcome(c, guest);
+        return c;
+    }
     verdict = admission_begin(loop->server->admission, &c->ticket, &c->source, loop,
                               p2p_now_ms());
     if (verdict == ADMISSION_NO) {
@@ -244,9 +272,17 @@ void
 conn_recheck(struct conn *c)
 {
     struct p2p_access_caller caller;
+    struct links_entry entry;
 
     if (c->client == NULL)
         return;
+    if (c->state == CONN_GUEST) {
+        if (!links_find(c->loop->server->opt.links, client_id(c->client), &entry))
+            conn_close(c, P2P_ERR_NOT_ALLOWED);
+        else
+            requests_close_files(&c->requests);
+        return;
+    }
     caller = visible_caller(c);
     if (client_is_refused(c->client, c->is_outside) ||
         !p2p_access_may_enter(c->loop->rules, &caller)) {
@@ -358,7 +394,7 @@ say_goodbye(struct conn *c)
 {
     size_t len = 0;
 
-    if (c->state == CONN_OPEN2 && serve2_close(c, &len) == P2P_OK &&
+    if (c->state != CONN_OPEN1 && serve2_close(c, &len) == P2P_OK &&
         conn_send(c, c->loop->scratch, len) != P2P_OK)
         p2p_log_debug("the client left before the CLOSE message was sent");
     conn_close(c, P2P_OK);
@@ -431,7 +467,8 @@ conn_on_events(struct conn *c, uint32_t epoll_events)
 void
 conn_on_timer(struct conn *c)
 {
-    bool is_open = c->state == CONN_OPEN1 || c->state == CONN_OPEN2;
+    bool is_open =
+        c->state == CONN_OPEN1 || c->state == CONN_OPEN2 || c->state == CONN_GUEST;
 
     /* The client waits for our disk or our limits. */
     if (is_open && (c->working || c->is_throttled)) {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "p2p/handshake.h"
+#include "p2p/link.h"
 #include "p2p/session.h"
 #include "peer/access/access.h"
 #include "peer/access/admission.h"
@@ -27,6 +28,7 @@ enum conn_state {
     CONN_WAITING,   /* accepted, waits for a free place for its handshake */
     CONN_HANDSHAKE, /* hello to M5 */
     CONN_OPEN2,
+    CONN_GUEST,  /* of a link: the channel has proven that it knows the secret */
     CONN_OPEN1,  /* unproven until a frame of the client can be decrypted */
     CONN_CLOSED, /* closed; freed when the loop's turn has ended and no job is running
                   */
@@ -87,6 +89,8 @@ struct conn {
     struct p2p_id caller;              /* of a relayed one */
     char name[P2P_ABOUT_NAME_MAX + 1]; /* as the client says, or "" */
     struct access_standing standing;   /* when it connected */
+    bool needs_pin, has_used;          /* of a guest: before any file; has downloaded */
+    struct p2p_guest_id guest;
     struct admission_source source;
     struct admission_ticket ticket;
     struct greeting *greeting;
@@ -118,9 +122,9 @@ struct conn {
  * run_link. */
 
 /* `caller`: the peer that called for this way through a relay; NULL: it was accepted.
- */
+ * `guest`: `caller` is a link, and this its guest; NULL: it is a peer. */
 struct conn *conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from,
-                      const struct p2p_id *caller);
+                      const struct p2p_id *caller, const struct p2p_guest_id *guest);
 void conn_free(struct conn *c); /* wipes; the loop's business */
 
 /* Closes it now: removes it from all lists, closes the socket, and moves it to the list

@@ -17,6 +17,7 @@ enum {
     RX_FIRST = 256,
     RX_SMALL = 4096, /* holds many requests, and every valid one fits */
     NONCES_SMALL = 16 * 1024,
+    GUEST_REQUEST_MAX = RX_SMALL, /* every message of a guest fits */
 };
 
 enum p2p_err
@@ -81,9 +82,29 @@ is_worn(const struct conn *c)
 
 /* ---- Frames ---- */
 
+/* A frame without a seal. */
+static enum p2p_err
+peek_plain(const uint8_t *data, size_t len, size_t *size)
+{
+    struct p2p_rd rd;
+    uint32_t body;
+
+    *size = P2P_FRAME_HEAD;
+    if (len < P2P_FRAME_HEAD)
+        return P2P_ERR_MORE;
+    p2p_rd_init(&rd, data, P2P_FRAME_HEAD);
+    body = p2p_rd_get_u32(&rd);
+    if (body < 1 || body > GUEST_REQUEST_MAX)
+        return P2P_ERR_MALFORMED;
+    *size = P2P_FRAME_HEAD + body;
+    return len < *size ? P2P_ERR_MORE : P2P_OK;
+}
+
 static enum p2p_err
 peek_frame(const struct conn *c, const uint8_t *data, size_t len, size_t *size)
 {
+    if (c->state == CONN_GUEST)
+        return peek_plain(data, len, size);
     if (c->state == CONN_OPEN1)
         return p2p_frame_peek(data, len, 1, P2P_FRAME1_REQUEST_MAX, size);
     return p2p_direction_peek(data, len, size);
@@ -102,6 +123,8 @@ take_frame(struct conn *c, uint8_t *frame, size_t size)
             return err;
         return is_worn(c) ? serve1_end(c) : serve1_handle(c, plain, len);
     }
+    if (c->state == CONN_GUEST)
+        return serve_guest_handle(c, frame + P2P_FRAME_HEAD, size - P2P_FRAME_HEAD);
     err = p2p_direction_open(&c->in, frame, size, p2p_now_ms() / 1000, &plain, &len);
     if (err != P2P_OK || len == 0)
         return err;

@@ -406,7 +406,8 @@ take_inbox(struct loop *loop)
     while ((parcel = STAILQ_FIRST(&arrived)) != NULL) {
         STAILQ_REMOVE_HEAD(&arrived, link);
         loop_adopt(loop, parcel->fd, &parcel->from,
-                   parcel->has_caller ? &parcel->caller : NULL);
+                   parcel->has_caller ? &parcel->caller : NULL,
+                   parcel->has_guest ? &parcel->guest : NULL);
         free(parcel);
     }
     while ((job = STAILQ_FIRST(&finished)) != NULL) {

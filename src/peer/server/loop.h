@@ -33,8 +33,9 @@ struct loop_parcel {
     STAILQ_ENTRY(loop_parcel) link;
     int fd;
     struct sockaddr_storage from;
-    bool has_caller;
+    bool has_caller, has_guest;
     struct p2p_id caller;
+    struct p2p_guest_id guest;
 };
 
 P2P_MUTEX_KIND(loop_inbox_lock);
@@ -96,9 +97,10 @@ extern char loop_is_listener; /* its address marks the listener in epoll */
 void loop_accept(struct loop *loop);
 /* Accepts again after a pause (no descriptors were left). */
 void loop_resume_accept(struct loop *loop);
-/* Takes `fd` as a new connection. `caller`: the id that a call promised, or NULL. */
+/* Takes `fd` as a new connection. `caller`: the id that a call promised, or NULL;
+ * `guest`: see conn_new. */
 void loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from,
-                const struct p2p_id *caller);
+                const struct p2p_id *caller, const struct p2p_guest_id *guest);
 /* Does this source belong to the local networks? On the loop's own thread. */
 bool loop_is_near(struct loop *loop, const struct sockaddr_storage *from);
 /* Starts waiting connections when a place for a handshake becomes free. */

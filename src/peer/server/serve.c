@@ -83,7 +83,7 @@ serve_count(struct conn *c, const struct request *request, uint64_t bytes)
     char name[P2P_NAME_MAX + 1];
     const struct upload_piece piece = {
         .peer = client_id(c->client),
-        .is_proven = c->state == CONN_OPEN2,
+        .is_proven = c->state != CONN_OPEN1,
         .root = p2p_share_file_root(request->file),
         .name = p2p_shares_file_name(s->opt.shares, request->file, name),
         .size = p2p_share_file_geometry(request->file)->size,

@@ -21,6 +21,21 @@ P2P_MUST_CHECK enum p2p_err serve1_end(struct conn *c);
 P2P_MUST_CHECK enum p2p_err serve2_handle(struct conn *c, const uint8_t *plain,
                                           size_t len);
 
+/* Queues the answer to a request that is not accepted; code 0 is TICKET. */
+P2P_MUST_CHECK enum p2p_err serve2_refuse(struct conn *c, uint32_t req, unsigned code,
+                                          const char *text);
+
+/* Queues the first message to a guest of a link. NOT_ALLOWED: the link is gone. */
+P2P_MUST_CHECK enum p2p_err serve_guest_welcome(struct conn *c);
+/* Writes it. */
+void serve_guest_put_welcome(const struct conn *c, struct p2p_wr *wr);
+/* Handles one message of a guest: as serve2_handle, for those that guests may send. */
+P2P_MUST_CHECK enum p2p_err serve_guest_handle(struct conn *c, const uint8_t *plain,
+                                               size_t len);
+/* May so many bytes of a file go to this guest? The first ones make a use of it.
+ * NOT_ALLOWED. */
+P2P_MUST_CHECK enum p2p_err serve_guest_take(struct conn *c, uint32_t bytes);
+
 /* Encrypts the next answers into the loop's buffer. `*len` is 0 if nothing can be sent
  * now: either everything is answered, or the connection waits (for the disk, a rate
  * limit, memory) and will run again. */

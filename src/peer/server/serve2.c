@@ -38,6 +38,16 @@ queue_error(struct conn *c, uint32_t req, unsigned code, const char *text)
     return err;
 }
 
+enum p2p_err
+serve2_refuse(struct conn *c, uint32_t req, unsigned code, const char *text)
+{
+    struct p2p_text none = {.len = 0};
+    struct request *request;
+
+    return code != 0 ? queue_error(c, req, code, text)
+                     : queue(c, P2P_MSG_TICKET, req, none, &request);
+}
+
 static enum p2p_err
 take_request(struct conn *c, const struct p2p_msg *msg)
 {
@@ -178,13 +188,20 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
 
 /* ---- Making answers ---- */
 
+/* Guests get frames without a seal: DTLS seals them. */
+static size_t
+prefix_of(const struct conn *c)
+{
+    return c->state == CONN_GUEST ? P2P_FRAME_HEAD : P2P_FRAME_PREFIX;
+}
+
 /* Where the plaintext of the next record goes, and its maximum size. */
 static struct p2p_wr
 record_begin(struct conn *c, size_t used)
 {
     struct p2p_wr wr;
 
-    p2p_wr_init(&wr, c->loop->scratch + used + P2P_FRAME_PREFIX, P2P_RECORD_PLAIN_MAX);
+    p2p_wr_init(&wr, c->loop->scratch + used + prefix_of(c), P2P_RECORD_PLAIN_MAX);
     return wr;
 }
 
@@ -197,6 +214,13 @@ record_end(struct conn *c, size_t plain_len, size_t *used)
     struct p2p_nonce nonce;
     enum p2p_err err;
 
+    if (c->state == CONN_GUEST) {
+        struct p2p_wr head;
+        p2p_wr_init(&head, at, P2P_FRAME_HEAD);
+        p2p_wr_put_u32(&head, (uint32_t)plain_len);
+        *used += P2P_FRAME_HEAD + plain_len;
+        return P2P_OK;
+    }
     if ((err = p2p_random(&nonce, sizeof(nonce))) != P2P_OK ||
         (err = p2p_direction_seal(&c->out, at, plain_len, &nonce)) != P2P_OK)
         return err;
@@ -257,6 +281,33 @@ answer_pong(struct conn *c, struct request *request, size_t *used)
 
     requests_remove(&c->requests, request);
     return err;
+}
+
+static enum p2p_err
+answer_welcome(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_wr wr = record_begin(c, *used);
+    enum p2p_err err;
+    size_t len;
+
+    serve_guest_put_welcome(c, &wr);
+    requests_remove(&c->requests, request);
+    err = p2p_wr_end(&wr, &len);
+    return err == P2P_OK ? record_end(c, len, used) : err;
+}
+
+static enum p2p_err
+answer_ticket(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_wr wr = record_begin(c, *used);
+    enum p2p_err err;
+    size_t len;
+
+    p2p_wr_put_u8(&wr, P2P_MSG_TICKET);
+    p2p_wr_put_u32(&wr, request->req);
+    requests_remove(&c->requests, request);
+    err = p2p_wr_end(&wr, &len);
+    return err == P2P_OK ? record_end(c, len, used) : err;
 }
 
 static enum p2p_err
@@ -501,7 +552,7 @@ begin_get(struct conn *c, struct request *request)
 static enum p2p_err
 answer_get(struct conn *c, struct request *request, size_t *used)
 {
-    uint8_t *plain = c->loop->scratch + *used + P2P_FRAME_PREFIX;
+    uint8_t *plain = c->loop->scratch + *used + prefix_of(c);
     uint8_t *data = plain + P2P_DATA_HEADER;
     uint32_t left, n;
     size_t packed = 0;
@@ -518,6 +569,8 @@ answer_get(struct conn *c, struct request *request, size_t *used)
     n = left < P2P_DATA_MAX ? left : (uint32_t)P2P_DATA_MAX;
     if (err == P2P_OK && !request->paid && !serve_may_send(c, n))
         return P2P_ERR_BUSY;
+    if (err == P2P_OK && !request->paid && c->state == CONN_GUEST)
+        err = serve_guest_take(c, n);
     request->paid = true;
     if (err == P2P_OK)
         err = serve_read(c, request, request->first + request->done, data, n);
@@ -573,6 +626,10 @@ answer(struct conn *c, struct request *request, size_t *used)
         return answer_pong(c, request, used);
     case P2P_MSG_OFFERED:
         return answer_offered(c, request, used);
+    case P2P_MSG_WELCOME:
+        return answer_welcome(c, request, used);
+    case P2P_MSG_TICKET:
+        return answer_ticket(c, request, used);
     default:
         return answer_error(c, request, used);
     }

@@ -10,6 +10,7 @@
 #include "p2p/shares.h"
 #include "peer/access/access.h"
 #include "peer/access/admission.h"
+#include "peer/offers/links.h"
 #include "peer/uploads/uploads.h"
 
 #define PEER_THREADS_MAX 64
@@ -31,6 +32,7 @@ struct server_options {
     struct offers *offers;       /* NULL: none */
     struct history *history;     /* NULL: old contents are nobody's business */
     struct inbox *inbox;         /* NULL: no peer can offer anything */
+    struct links *links;         /* NULL: none */
     void (*on_rules)(void *arg); /* the rules of `access` are others now. May be NULL */
     void *arg;
     struct uploads *uploads;           /* NULL: uploads are not counted */
@@ -68,6 +70,10 @@ void server_files_changed(struct server *s);
  * this peer is served there, as one from outside, and not by protocol 1. From any
  * thread. */
 void server_adopt(struct server *s, int fd, const struct p2p_id *caller);
+/* Serves a guest of this link on a channel that was opened with the link's secret;
+ * takes `fd`. It sees the files of the link and nothing else. From any thread. */
+void server_adopt_guest(struct server *s, int fd, const struct p2p_id *link,
+                        const struct p2p_guest_id *guest);
 /* Checks the lists of allowed peers again and closes the connections of peers that may
  * no longer download. Changes of the files are noticed without this call. From any
  * thread. */

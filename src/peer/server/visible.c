@@ -36,13 +36,14 @@ offers_of(const struct conn *c)
 static const struct p2p_id *
 receiver(const struct conn *c)
 {
-    return c->state == CONN_OPEN2 ? client_id(c->client) : NULL;
+    return c->state == CONN_OPEN2 || c->state == CONN_GUEST ? client_id(c->client)
+                                                            : NULL;
 }
 
 static bool
 is_guest(const struct conn *c)
 {
-    return client_is_guest(c->client);
+    return c->state == CONN_GUEST || client_is_guest(c->client);
 }
 
 static bool

@@ -107,6 +107,26 @@ def test_nothing_comes_from_another_host_and_nothing_is_inline():
     assert not re.search(r"<style|\son\w+=|\sstyle=|<script(?![^>]*\bsrc=)", page)
 
 
+GUESTS = WEB / "link"
+
+
+def test_the_page_of_a_link_is_small_and_knows_all_languages():
+    """It is sent as it is."""
+    assert sum(p.stat().st_size for p in GUESTS.iterdir() if p.suffix != ".gz") <= 40 * 1024
+    script = (GUESTS / "link.js").read_text()
+    keys = re.search(r'KEYS = "([^"]*)"', script)[1].split()
+    texts = dict(re.findall(r'^  (\w\w): \[(".*")\],$', script, re.MULTILINE))
+    assert set(texts) == set(LANGUAGES)
+    used = set(re.findall(r"""\b(?:t|Trouble|say|status)\(["'](\w+)["']""", script)) & set(keys)
+    assert len(used) > 10
+    english = json.loads(f"[{texts['en']}]")
+    for language, row in texts.items():
+        row = json.loads(f"[{row}]")
+        assert len(row) == len(keys), language
+        for text, original in zip(row, english, strict=True):
+            assert sorted(re.findall(r"\{\d\}", text)) == sorted(re.findall(r"\{\d\}", original)), (language, text)
+
+
 HEADERS = 700  # of one answer, generously
 
 
@@ -127,5 +147,6 @@ def test_one_visit_stays_small():
     assert {p.name for p in later} >= {"history.js", "viewer.js", "resume.js"} and len(scripts) > 20
     left_out = {f"{language}.json" for language in LANGUAGES if language != "en"} | {"icon-192.png", "icon-512.png"}
     files = [p for p in WEB.rglob("*") if p.is_file() and p.suffix != ".gz" and p.name not in left_out and p not in later]
+    files = [p for p in files if GUESTS not in p.parents]  # a page of its own
     size = sum(HEADERS + min(len(gzip.compress(p.read_bytes(), 9)), p.stat().st_size) for p in files)
     assert size < 100 * 1024, size

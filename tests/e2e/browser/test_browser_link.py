@@ -1,0 +1,134 @@
+"""Links: a plain Chromium on another machine gets files from `p2p send`, over a registry without https."""
+
+import hashlib
+import json
+import os
+import subprocess
+import zipfile
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from conftest import BIN, environment, wait_until
+from netns import other_machine
+from page import start_browser
+
+LIMIT = 90  # generous: for a busy machine
+
+
+class Sender:
+    def __init__(self, folder, registry, *arguments):
+        folder.mkdir(exist_ok=True)
+        self.log = (folder / "send.err").open("w+")
+        self.process = subprocess.Popen(
+            [BIN / "p2p", "send", "--json", "--discovery", registry, *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, env=environment(folder), text=True,
+        )  # fmt: skip
+
+    def event(self, name):
+        for line in self.process.stdout:
+            found = json.loads(line)
+            if found.get("event") == name:
+                return found
+        self.log.seek(0)
+        raise AssertionError(f"no {name}: {self.log.read()}")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(LIMIT)
+        self.process.stdout.close()
+        self.log.close()
+
+
+class Guest:
+    """A browser on another machine, with the page of a link."""
+
+    def __init__(self, folder):
+        self.saved = folder / "saved"
+        self.saved.mkdir()
+        self.driver = start_browser(folder / "profile")
+        # Chromium asks people whether they want to keep what a page without https saves; nobody answers here.
+        allowed = {"behavior": "allow", "downloadPath": str(self.saved)}
+        self.driver.execute_cdp_cmd("Page.setDownloadBehavior", allowed)
+
+    def one(self, name):
+        return self.driver.find_element(By.ID, name)
+
+    def open(self, link):
+        self.driver.get("about:blank")
+        self.driver.get(link)
+        return self
+
+    def status(self):
+        return self.one("status").text
+
+    def shows(self, what):
+        wait_until(lambda: what in self.driver.find_element(By.TAG_NAME, "main").text, LIMIT, f"{what!r} in the page")
+        return self
+
+    def download(self):
+        wait_until(lambda: self.one("all").is_displayed(), LIMIT, "the files of the link")
+        self.one("all").click()
+        return self
+
+    def has_saved(self, name, data):
+        path = self.saved / name
+        wait_until(lambda: path.exists() and path.stat().st_size == len(data), LIMIT, f"{name} saved")
+        assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(data).digest()
+
+
+    def has_archive(self, name, files):
+        path = self.saved / name
+        wait_until(lambda: path.exists() and zipfile.is_zipfile(path), LIMIT, f"{name} saved")
+        with zipfile.ZipFile(path) as archive:
+            assert archive.testzip() is None
+            assert {entry: archive.read(entry) for entry in archive.namelist()} == files
+
+
+@pytest.fixture(scope="module")
+def machine():
+    with other_machine(7) as found:
+        if found is None:
+            pytest.skip("network namespaces cannot be made here")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def registry(module_suite, machine):
+    return f"http://{machine.our_ip}:{module_suite.discovery('--host', '0.0.0.0').port}"
+
+
+def test_a_link(machine, registry, tmp_path):
+    one, two = os.urandom(3_300_000), b"a short one"
+    (tmp_path / "photos/deep").mkdir(parents=True)
+    (tmp_path / "photos/one.bin").write_bytes(one)
+    (tmp_path / "photos/deep/two.txt").write_bytes(two)
+    sender = Sender(tmp_path / "sender", registry, "--pin", "2468", tmp_path / "photos")
+    try:
+        link = sender.event("link")["link"]
+        assert link.startswith(f"{registry}/l#")
+
+        def visit():
+            guest = Guest(tmp_path)
+            try:
+                guest.open(link)
+                wait_until(lambda: guest.one("pin").is_displayed(), LIMIT, "the question for the PIN")
+                for pin in ("1357", "2468"):
+                    guest.one("pin-text").clear()
+                    guest.one("pin-text").send_keys(pin)
+                    guest.one("pin-go").click()
+                    guest.shows("The PIN is wrong." if pin == "1357" else "photos/deep/two.txt")
+                guest.download()
+                guest.shows("Everything was downloaded and verified.")
+                guest.has_archive("photos.zip", {"photos/one.bin": one, "photos/deep/two.txt": two})
+            except BaseException:
+                print(guest.driver.page_source, guest.driver.get_log("browser"))
+                raise
+            finally:
+                guest.driver.quit()
+
+        machine.run(visit)
+        sender.event("guest_done")
+        assert sender.process.wait(LIMIT) == 0
+    finally:
+        sender.stop()

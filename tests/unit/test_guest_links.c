@@ -1,0 +1,328 @@
+// uses p2p-peer
+/* Links for guests: their secret, the calls of guests, and what guests may still have.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "p2p/bytes.h"
+#include "p2p/clock.h"
+#include "p2p/link.h"
+#include "peer/offers/links.h"
+
+#define NOW 1800000000u
+
+static const struct p2p_link_secret secret = {
+    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
+
+static struct p2p_link_keys
+keys_of(const struct p2p_link_secret *s)
+{
+    struct p2p_link_keys keys;
+
+    assert_int_equal(p2p_link_derive(s, &keys), P2P_OK);
+    return keys;
+}
+
+/* ---- the secret ---- */
+
+/* Computed by tests/vectors/link.py, with the HMAC of Python. */
+static void
+keys_have_known_answers(void **state)
+{
+    struct p2p_link_keys keys = keys_of(&secret);
+    struct p2p_link_pin pin;
+    char hex[65];
+
+    (void)state;
+    p2p_hex_format(keys.box.b, 16, hex);
+    assert_string_equal(hex, "466bccbc26ed5d963d6d391bd049ec73");
+    p2p_hex_format(keys.mac.b, 32, hex);
+    assert_string_equal(
+        hex, "ea0f1912475e3c62e81a94ed436500804492627f79c045fd14235e4b3c1aead8");
+    p2p_hex_format(keys.guest.b, 32, hex);
+    assert_string_equal(
+        hex, "6ecaa3fd3e0fd5ebeef2f0fab8c8ff64f1352a2e7e3c3e32eefa62745b499a05");
+    assert_int_equal(p2p_link_pin_of(&keys, "2468", &pin), P2P_OK);
+    p2p_hex_format(pin.b, 16, hex);
+    assert_string_equal(hex, "1914a64dd8a66fe889ea039b5a33e509");
+}
+
+static void
+a_link_as_text(void **state)
+{
+    static const char *const wrong[] = {
+        "", "AAECAwQFBgcICQoLDA0OD", "AAECAwQFBgcICQoLDA0ODwA",
+        "AAECAwQFBgcICQoLDA0OD+", "AAECAwQFBgcICQoLDA0ODx"};
+    struct p2p_link_secret read;
+    char text[P2P_LINK_TEXT], url[P2P_LINK_URL];
+
+    (void)state;
+    assert_string_equal(p2p_link_format(&secret, text), "AAECAwQFBgcICQoLDA0ODw");
+    assert_int_equal(p2p_link_parse(text, &read), P2P_OK);
+    assert_memory_equal(&read, &secret, sizeof(read));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(p2p_link_parse(wrong[i], &read), P2P_ERR_USAGE);
+    assert_int_equal(p2p_link_url("https://p2p.example/", &secret, url), P2P_OK);
+    assert_string_equal(url, "https://p2p.example/l#AAECAwQFBgcICQoLDA0ODw");
+}
+
+/* ---- calls ---- */
+
+static struct p2p_guest_call
+some_call(const struct p2p_link_keys *keys)
+{
+    struct p2p_guest_call call = {
+        .session = {{1}},
+        .guest = {{2}},
+        .box = keys->box,
+        .reply = {{3}},
+        .expires_s = NOW + 30,
+        .channel = {.ufrag = "abcd",
+                    .pwd = "0123456789012345678901",
+                    .fingerprint = {{4}},
+                    .candidate_count = 2,
+                    .candidates = {"192.0.2.1 5000 host 99",
+                                   "198.51.100.7 6000 srflx 9"}},
+    };
+
+    return call;
+}
+
+static enum p2p_err
+parse(const char *text, const struct p2p_link_keys *keys, uint64_t now_s)
+{
+    struct p2p_guest_call call;
+
+    return p2p_guest_call_parse(text, strlen(text), keys, now_s, &call);
+}
+
+static void
+a_call_arrives_as_it_was_sent(void **state)
+{
+    struct p2p_link_keys keys = keys_of(&secret);
+    struct p2p_guest_call call = some_call(&keys), read;
+    char *text = p2p_guest_call_format(&call, &keys);
+
+    (void)state;
+    assert_non_null(text);
+    assert_int_equal(p2p_guest_call_parse(text, strlen(text), &keys, NOW, &read),
+                     P2P_OK);
+    assert_memory_equal(&read, &call, sizeof(call));
+    assert_int_equal(parse(text, &keys, NOW + 30 + P2P_CALL_LATE_MAX_S), P2P_OK);
+    assert_int_equal(parse(text, &keys, NOW + 31 + P2P_CALL_LATE_MAX_S),
+                     P2P_ERR_TIMEOUT);
+    assert_int_equal(parse(text, &keys, NOW - 31), P2P_ERR_TIMEOUT);
+    free(text);
+}
+
+static void
+no_other_call_is_taken(void **state)
+{
+    static const struct p2p_link_secret other_secret = {{9}};
+    struct p2p_link_keys keys = keys_of(&secret), other = keys_of(&other_secret);
+    struct p2p_guest_call call = some_call(&keys), read;
+    char *text = p2p_guest_call_format(&call, &keys);
+    size_t len = strlen(text);
+
+    (void)state;
+    assert_int_equal(parse(text, &other, NOW), P2P_ERR_AUTH);
+    for (size_t n = 0; n < len; n++) { /* in blocks of their exact size */
+        char *cut = malloc(n + 1);
+        memcpy(cut, text, n);
+        assert_int_not_equal(p2p_guest_call_parse(cut, n, &keys, NOW, &read), P2P_OK);
+        free(cut);
+    }
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        char *flipped = malloc(len);
+        memcpy(flipped, text, len);
+        flipped[bit / 8] = (char)(flipped[bit / 8] ^ (1 << bit % 8));
+        enum p2p_err err = p2p_guest_call_parse(flipped, len, &keys, NOW, &read);
+        /* Hex has two spellings of a letter. */
+        assert_true(err != P2P_OK || memcmp(&read, &call, sizeof(call)) == 0);
+        free(flipped);
+    }
+    free(text);
+}
+
+/* Otherwise one value could pass for two. */
+static void
+a_value_has_one_line(void **state)
+{
+    struct p2p_link_keys keys = keys_of(&secret);
+    struct p2p_guest_call call = some_call(&keys);
+    char *text;
+
+    (void)state;
+    strcpy(call.channel.candidates[0], "a\nb");
+    text = p2p_guest_call_format(&call, &keys);
+    assert_int_equal(parse(text, &keys, NOW), P2P_ERR_MALFORMED);
+    free(text);
+}
+
+static void
+an_answer_is_for_one_call(void **state)
+{
+    struct p2p_link_keys keys = keys_of(&secret);
+    struct p2p_guest_call call = some_call(&keys);
+    const struct p2p_id peer = {{7}};
+    char *one = p2p_guest_answer_format(&call, &keys, &peer, &call.channel), *two;
+
+    (void)state;
+    call.channel.fingerprint.b[0] ^= 1;
+    struct p2p_call_channel same = some_call(&keys).channel;
+    two = p2p_guest_answer_format(&call, &keys, &peer, &same);
+    assert_string_not_equal(strstr(one, "\"mac\""), strstr(two, "\"mac\""));
+    free(one);
+    free(two);
+}
+
+/* ---- what guests may still have ---- */
+
+struct fixture {
+    struct links *links;
+    struct p2p_discovery *discovery;
+    struct p2p_link_keys keys;
+};
+
+static void
+on_guest(void *arg, int fd, const struct p2p_id *link, const struct p2p_guest_id *guest)
+{
+    (void)arg, (void)fd, (void)link, (void)guest;
+    fail();
+}
+
+/* Nobody listens there, so no guest comes. */
+static int
+set_up(void **state)
+{
+    static const char *const urls[] = {"http://127.0.0.1:9"};
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct links_options options = {.on_guest = on_guest};
+
+    f->keys = keys_of(&secret);
+    assert_int_equal(p2p_discovery_open(urls, 1, 1000, &f->discovery), P2P_OK);
+    assert_int_equal(links_new(&options, &f->links), P2P_OK);
+    *state = f;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    links_halt(f->links);
+    links_free(f->links);
+    p2p_discovery_close(f->discovery);
+    free(f);
+    return 0;
+}
+
+static struct links_entry
+some_entry(const struct fixture *f)
+{
+    return (struct links_entry){.owner = 5,
+                                .keys = f->keys,
+                                .title = "photos",
+                                .expires_s = p2p_time_s() + 3600,
+                                .uses_left = 2,
+                                .bytes_left = 100};
+}
+
+static void
+a_use_is_a_guest_that_downloads(void **state)
+{
+    const struct p2p_guest_id one = {{1}}, two = {{2}}, three = {{3}};
+    struct fixture *f = *state;
+    struct links_entry entry = some_entry(f);
+    const struct p2p_id *id = &f->keys.guest;
+    struct links_counts counts;
+
+    assert_int_equal(links_add(f->links, &entry), P2P_ERR_UNSUPPORTED);
+    links_begin(f->links, f->discovery);
+    assert_int_equal(links_add(f->links, &entry), P2P_OK);
+    assert_int_equal(links_add(f->links, &entry), P2P_ERR_EXISTS);
+    assert_int_equal(links_use(f->links, id, &one), P2P_OK);
+    assert_int_equal(links_use(f->links, id, &one), P2P_OK);
+    assert_int_equal(links_use(f->links, id, &two), P2P_OK);
+    assert_int_equal(links_use(f->links, id, &three), P2P_ERR_NOT_ALLOWED);
+    assert_int_equal(links_spend(f->links, id, 60), P2P_OK);
+    assert_int_equal(links_spend(f->links, id, 41), P2P_ERR_NOT_ALLOWED);
+    assert_int_equal(links_spend(f->links, id, 40), P2P_OK);
+    links_done(f->links, id, &one);
+    links_done(f->links, id, &one);
+    links_done(f->links, id, &three);
+    assert_true(links_count(f->links, 5, &counts));
+    assert_int_equal(counts.uses, 2);
+    assert_int_equal(counts.done, 1);
+    assert_false(links_count(f->links, 6, &counts));
+}
+
+static void
+a_link_ends(void **state)
+{
+    const struct p2p_guest_id one = {{1}};
+    struct fixture *f = *state;
+    struct links_entry entry = some_entry(f), found;
+    const struct p2p_id *id = &f->keys.guest;
+
+    links_begin(f->links, f->discovery);
+    entry.expires_s = p2p_time_s();
+    assert_int_equal(links_add(f->links, &entry), P2P_OK);
+    assert_false(links_find(f->links, id, &found));
+    assert_int_equal(links_use(f->links, id, &one), P2P_ERR_NOT_ALLOWED);
+    assert_true(links_sweep(f->links));
+    entry = some_entry(f);
+    assert_int_equal(links_add(f->links, &entry), P2P_OK);
+    assert_true(links_find(f->links, id, &found));
+    assert_false(links_sweep(f->links));
+    assert_true(links_remove(f->links, 5));
+    assert_false(links_remove(f->links, 5));
+    assert_false(links_find(f->links, id, &found));
+    assert_false(links_find(NULL, id, &found));
+}
+
+static void
+a_pin_is_guessed_five_times(void **state)
+{
+    struct fixture *f = *state;
+    struct links_entry entry = some_entry(f);
+    const struct p2p_id *id = &f->keys.guest;
+    struct p2p_link_pin wrong = {{1}};
+
+    entry.has_pin = true;
+    assert_int_equal(p2p_link_pin_of(&f->keys, "2468", &entry.pin), P2P_OK);
+    links_begin(f->links, f->discovery);
+    assert_int_equal(links_add(f->links, &entry), P2P_OK);
+    assert_int_equal(links_check_pin(f->links, id, &wrong), P2P_ERR_AUTH);
+    assert_int_equal(links_check_pin(f->links, id, &entry.pin), P2P_OK);
+    for (int i = 0; i < LINKS_WRONG_MAX; i++)
+        assert_int_equal(links_check_pin(f->links, id, &wrong), P2P_ERR_AUTH);
+    assert_int_equal(links_check_pin(f->links, id, &entry.pin), P2P_ERR_RATE_LIMITED);
+}
+
+int
+main(void)
+{
+#define WITH_LINKS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_have_known_answers),
+        cmocka_unit_test(a_link_as_text),
+        cmocka_unit_test(a_call_arrives_as_it_was_sent),
+        cmocka_unit_test(no_other_call_is_taken),
+        cmocka_unit_test(a_value_has_one_line),
+        cmocka_unit_test(an_answer_is_for_one_call),
+        WITH_LINKS(a_use_is_a_guest_that_downloads),
+        WITH_LINKS(a_link_ends),
+        WITH_LINKS(a_pin_is_guessed_five_times),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

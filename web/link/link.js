@@ -1,0 +1,629 @@
+// The page for guests of a link (docs/PROTOCOL.md, "Links"). The secret is behind the '#' of the address, which
+// browsers never send. The page opens a channel to the sender's device, by messages in boxes at this registry
+// that carry a MAC under the secret, downloads the files of the link, and checks each piece.
+
+// ---- texts ----
+
+const KEYS = "connect asks opens files none from all one get pin pinGo pinWrong pinLocked loading done lost gone used busy changed bad direct relay proof note plain again unsupported failed big".split(" ");
+const TEXTS = {
+  en: ["Connecting", "Asking the sender’s device", "Opening the connection", "Files for you", "There is no file in this link.", "From {0} ({1})", "Download all ({0})", "Download ({0})", "Download", "PIN of this link", "Continue", "The PIN is wrong.", "Too many wrong PINs. Try again in 15 minutes.", "Downloading {0}: {1} of {2}, {3}/s, {4} left", "Everything was downloaded and verified.", "The connection was lost. Trying again.", "The sender’s device does not answer. It may be off, or the link has expired or was revoked. Ask the sender.", "This link is used up. Ask the sender for a new one.", "The sender’s device is busy. Try again later.", "A file has changed on the sender’s device. Ask the sender for a new link.", "This is not a complete link. Copy all of it, with what is behind the # sign.", "direct connection", "connection through a relay", "{0}, encrypted from device to device. Each piece of the files is compared with the sender’s checksums.", "The files come from the sender’s device, not from {0}. But {0} sends this page: whoever controls it could change the page and read the link. The program p2p does not need the page: p2p receive.", "This page came unencrypted. On a network that you do not trust, somebody could have changed it.", "Try again", "This browser cannot open connections to other devices (WebRTC).", "The download failed: {0}", "For files of more than 2 GB, p2p receive needs less memory."],
+  de: ["Verbindung wird aufgebaut", "Das Gerät des Absenders wird gefragt", "Die Verbindung wird geöffnet", "Dateien für dich", "Dieser Link enthält keine Datei.", "Von {0} ({1})", "Alle herunterladen ({0})", "Herunterladen ({0})", "Herunterladen", "PIN dieses Links", "Weiter", "Die PIN ist falsch.", "Zu viele falsche PINs. In 15 Minuten wieder versuchen.", "{0} wird geladen: {1} von {2}, {3}/s, noch {4}", "Alles ist geladen und geprüft.", "Die Verbindung ist abgerissen. Neuer Versuch.", "Das Gerät des Absenders antwortet nicht. Es ist vielleicht aus, oder der Link ist abgelaufen oder widerrufen. Frage den Absender.", "Dieser Link ist verbraucht. Bitte den Absender um einen neuen.", "Das Gerät des Absenders ist ausgelastet. Später wieder versuchen.", "Eine Datei hat sich beim Absender geändert. Bitte um einen neuen Link.", "Der Link ist nicht vollständig. Kopiere ihn ganz, auch was hinter dem Zeichen # steht.", "Direkte Verbindung", "Verbindung über ein Relay", "{0}, verschlüsselt von Gerät zu Gerät. Jedes Stück der Dateien wird mit den Prüfsummen des Absenders verglichen.", "Die Dateien kommen vom Gerät des Absenders, nicht von {0}. Aber {0} sendet diese Seite: Wer es betreibt, könnte die Seite ändern und den Link lesen. Das Programm p2p braucht die Seite nicht: p2p receive.", "Diese Seite kam unverschlüsselt. In einem Netz, dem du nicht traust, könnte sie verändert sein.", "Nochmals versuchen", "Dieser Browser kann keine Verbindungen zu anderen Geräten öffnen (WebRTC).", "Das Laden ist gescheitert: {0}", "Für Dateien über 2 GB braucht p2p receive weniger Speicher."],
+  es: ["Conectando", "Preguntando al dispositivo del remitente", "Abriendo la conexión", "Archivos para ti", "Este enlace no contiene archivos.", "De {0} ({1})", "Descargar todo ({0})", "Descargar ({0})", "Descargar", "PIN de este enlace", "Continuar", "El PIN es incorrecto.", "Demasiados PIN incorrectos. Inténtalo de nuevo en 15 minutos.", "Descargando {0}: {1} de {2}, {3}/s, faltan {4}", "Todo se ha descargado y comprobado.", "Se perdió la conexión. Intentando de nuevo.", "El dispositivo del remitente no responde. Puede estar apagado, o el enlace ha caducado o fue revocado. Pregunta al remitente.", "Este enlace ya se usó. Pide otro al remitente.", "El dispositivo del remitente está ocupado. Inténtalo más tarde.", "Un archivo cambió en el dispositivo del remitente. Pide otro enlace.", "El enlace no está completo. Cópialo entero, con lo que sigue al signo #.", "Conexión directa", "Conexión por un relé", "{0}, cifrada de dispositivo a dispositivo. Cada parte de los archivos se compara con las sumas del remitente.", "Los archivos vienen del dispositivo del remitente, no de {0}. Pero {0} envía esta página: quien lo controla podría cambiarla y leer el enlace. El programa p2p no necesita la página: p2p receive.", "Esta página llegó sin cifrar. En una red en la que no confías, alguien podría haberla cambiado.", "Intentar de nuevo", "Este navegador no puede abrir conexiones con otros dispositivos (WebRTC).", "La descarga falló: {0}", "Para archivos de más de 2 GB, p2p receive necesita menos memoria."],
+  fr: ["Connexion en cours", "Appel de l’appareil de l’expéditeur", "Ouverture de la connexion", "Fichiers pour vous", "Ce lien ne contient aucun fichier.", "De {0} ({1})", "Tout télécharger ({0})", "Télécharger ({0})", "Télécharger", "Code PIN de ce lien", "Continuer", "Le code PIN est faux.", "Trop de codes PIN faux. Réessayez dans 15 minutes.", "Téléchargement de {0} : {1} sur {2}, {3}/s, reste {4}", "Tout est téléchargé et vérifié.", "La connexion est perdue. Nouvel essai.", "L’appareil de l’expéditeur ne répond pas. Il est peut-être éteint, ou le lien a expiré ou a été révoqué. Demandez à l’expéditeur.", "Ce lien a déjà servi. Demandez-en un autre à l’expéditeur.", "L’appareil de l’expéditeur est occupé. Réessayez plus tard.", "Un fichier a changé chez l’expéditeur. Demandez un autre lien.", "Ce lien n’est pas complet. Copiez-le en entier, avec ce qui suit le signe #.", "Connexion directe", "Connexion par un relais", "{0}, chiffrée d’appareil à appareil. Chaque partie des fichiers est comparée aux sommes de contrôle de l’expéditeur.", "Les fichiers viennent de l’appareil de l’expéditeur, pas de {0}. Mais {0} envoie cette page : qui le contrôle pourrait la changer et lire le lien. Le programme p2p n’a pas besoin de la page : p2p receive.", "Cette page est arrivée sans chiffrement. Sur un réseau non fiable, quelqu’un a pu la changer.", "Réessayer", "Ce navigateur ne peut pas ouvrir de connexion vers d’autres appareils (WebRTC).", "Le téléchargement a échoué : {0}", "Pour des fichiers de plus de 2 Go, p2p receive demande moins de mémoire."],
+  zh: ["正在连接", "正在询问发送方的设备", "正在建立连接", "给你的文件", "此链接中没有文件。", "来自 {0}（{1}）", "全部下载（{0}）", "下载（{0}）", "下载", "此链接的 PIN", "继续", "PIN 错误。", "PIN 错误次数过多。请在 15 分钟后重试。", "正在下载 {0}：{1} / {2}，{3}/秒，剩余 {4}", "全部文件已下载并校验。", "连接中断，正在重试。", "发送方的设备没有应答。它可能已关机，或者链接已过期或被撤销。请询问发送方。", "此链接已用完。请向发送方要一个新链接。", "发送方的设备正忙。请稍后重试。", "发送方设备上的文件已更改。请要一个新链接。", "链接不完整。请完整复制，包括 # 后面的部分。", "直接连接", "通过中继连接", "{0}，设备之间端到端加密。文件的每一部分都与发送方的校验和比较。", "文件来自发送方的设备，而不是 {0}。但此页面由 {0} 发送：控制它的人可以更改页面并读取链接。程序 p2p 不需要此页面：p2p receive。", "此页面未加密传输。在不受信任的网络中，可能已被他人更改。", "重试", "此浏览器无法与其他设备建立连接（WebRTC）。", "下载失败：{0}", "对于超过 2 GB 的文件，p2p receive 占用的内存更少。"],
+  ar: ["جارٍ الاتصال", "جارٍ سؤال جهاز المرسِل", "جارٍ فتح الاتصال", "ملفات لك", "لا يوجد ملف في هذا الرابط.", "من {0} ({1})", "تنزيل الكل ({0})", "تنزيل ({0})", "تنزيل", "رمز PIN لهذا الرابط", "متابعة", "رمز PIN غير صحيح.", "محاولات خاطئة كثيرة. حاول مرة أخرى بعد 15 دقيقة.", "جارٍ تنزيل {0}: ‏{1} من {2}، ‏{3}/ث، بقي {4}", "تم تنزيل كل شيء والتحقق منه.", "انقطع الاتصال. تجري المحاولة مرة أخرى.", "جهاز المرسِل لا يجيب. قد يكون مطفأً، أو انتهت صلاحية الرابط أو أُلغي. اسأل المرسِل.", "استُهلك هذا الرابط. اطلب من المرسِل رابطًا جديدًا.", "جهاز المرسِل مشغول. حاول لاحقًا.", "تغيّر ملف على جهاز المرسِل. اطلب رابطًا جديدًا.", "الرابط غير كامل. انسخه كله مع ما بعد علامة #.", "اتصال مباشر", "اتصال عبر مُرحِّل", "{0}، مشفّر من جهاز إلى جهاز. يُقارن كل جزء من الملفات بمجاميع التحقق لدى المرسِل.", "تأتي الملفات من جهاز المرسِل وليس من {0}. لكن {0} يرسل هذه الصفحة: من يتحكم به يستطيع تغييرها وقراءة الرابط. لا يحتاج برنامج p2p إلى الصفحة: p2p receive.", "وصلت هذه الصفحة دون تشفير. في شبكة لا تثق بها قد يكون أحدهم غيّرها.", "حاول مرة أخرى", "لا يستطيع هذا المتصفح فتح اتصالات بأجهزة أخرى (WebRTC).", "فشل التنزيل: {0}", "للملفات الأكبر من 2 غيغابايت يحتاج p2p receive إلى ذاكرة أقل."],
+};
+const language = (navigator.languages || []).map((l) => l.slice(0, 2)).find((l) => TEXTS[l]) || "en";
+const t = (key, ...values) => TEXTS[language][KEYS.indexOf(key)].replace(/\{(\d)\}/g, (_, i) => values[i]);
+const number = (value, digits) => new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+function sizeText(bytes) {
+  let unit = 0;
+  while (bytes >= 1000 && unit < 4) {
+    bytes /= 1000;
+    unit++;
+  }
+  return `${number(bytes, unit ? 1 : 0)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
+}
+function timeText(seconds) {
+  if (!Number.isFinite(seconds)) return "…";
+  return seconds < 90 ? `${number(Math.ceil(seconds), 0)} s` : `${number(Math.ceil(seconds / 60), 0)} min`;
+}
+
+// ---- bytes ----
+
+const utf8 = (text) => new TextEncoder().encode(text);
+const hex = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+const random = (length) => crypto.getRandomValues(new Uint8Array(length));
+function join(...parts) {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
+  return all;
+}
+function number32(value) {
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+}
+const number64 = (value) => join(number32(Math.floor(value / 2 ** 32)), number32(value % 2 ** 32));
+const equal = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+function fromBase64(text) {
+  if (!/^[A-Za-z0-9_-]{22}$/.test(text)) return null;
+  return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+}
+
+// ---- SHA-256: browsers hide theirs from pages without https ----
+
+const K = new Uint32Array(64);
+const START = new Uint32Array(8);
+for (let n = 2, i = 0; i < 64; n++) {
+  let isPrime = true;
+  for (let d = 2; d * d <= n; d++) isPrime = isPrime && n % d !== 0;
+  if (!isPrime) continue;
+  if (i < 8) START[i] = (n ** (1 / 2) % 1) * 2 ** 32;
+  K[i++] = (n ** (1 / 3) % 1) * 2 ** 32;
+}
+const W = new Int32Array(64);
+function block(h, data, at) {
+  for (let i = 0; i < 16; i++, at += 4) W[i] = (data[at] << 24) | (data[at + 1] << 16) | (data[at + 2] << 8) | data[at + 3];
+  for (let i = 16; i < 64; i++) {
+    const x = W[i - 15], y = W[i - 2];
+    const s0 = ((x >>> 7) | (x << 25)) ^ ((x >>> 18) | (x << 14)) ^ (x >>> 3);
+    const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
+    W[i] = (W[i - 16] + s0 + W[i - 7] + s1) | 0;
+  }
+  let [a, b, c, d, e, f, g, z] = h;
+  for (let i = 0; i < 64; i++) {
+    const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
+    const t1 = (z + s1 + ((e & f) ^ (~e & g)) + K[i] + W[i]) | 0;
+    const s0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
+    const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+    z = g; g = f; f = e; e = (d + t1) | 0; d = c; c = b; b = a; a = (t1 + t2) | 0;
+  }
+  h[0] += a; h[1] += b; h[2] += c; h[3] += d; h[4] += e; h[5] += f; h[6] += g; h[7] += z;
+}
+function sha256(data) {
+  const h = new Int32Array(START), whole = data.length & ~63, rest = data.length - whole;
+  for (let at = 0; at < whole; at += 64) block(h, data, at);
+  const last = new Uint8Array(rest < 56 ? 64 : 128);
+  last.set(data.subarray(whole));
+  last[rest] = 0x80;
+  last.set(number64(data.length * 8), last.length - 8);
+  for (let at = 0; at < last.length; at += 64) block(h, last, at);
+  return join(...Array.from(h, number32));
+}
+const digest = globalThis.crypto?.subtle
+  ? async (data) => new Uint8Array(await crypto.subtle.digest("SHA-256", data))
+  : async (data) => sha256(data);
+function hmac(key, data) {
+  const pad = (byte) => Uint8Array.from({ length: 64 }, (_, i) => (key[i] ?? 0) ^ byte);
+  return sha256(join(pad(0x5c), sha256(join(pad(0x36), data))));
+}
+
+// ---- the tree of a file (docs/PROTOCOL.md, "Trees") ----
+
+const LEAF = 16 * 1024;
+async function fold(hashes, width, filler) {
+  while (width > 1) {
+    const parents = [];
+    for (let i = 0; i < hashes.length; i += 2) parents.push(await digest(join(hashes[i], hashes[i + 1] ?? filler)));
+    filler = await digest(join(filler, filler));
+    hashes = parents;
+    width /= 2;
+  }
+  return hashes[0];
+}
+function power(n) {
+  let p = 1;
+  while (p < n) p *= 2;
+  return p;
+}
+async function hashOfChunk(bytes, leaves) {
+  const hashes = [];
+  for (let at = 0; at < bytes.length; at += LEAF) hashes.push(await digest(bytes.subarray(at, at + LEAF)));
+  return fold(hashes, leaves, new Uint8Array(32));
+}
+async function isLayerOf(hashes, chunkSize, root) {
+  let filler = new Uint8Array(32);
+  for (let width = LEAF; width < chunkSize; width *= 2) filler = await digest(join(filler, filler));
+  return equal(await fold(hashes, power(hashes.length), filler), root);
+}
+
+// ---- the link ----
+
+function keysOf(secret) {
+  const prk = hmac(new Uint8Array(32), secret);
+  const derive = (label) => hmac(prk, join(utf8(label), Uint8Array.of(1)));
+  return { box: hex(derive("p2p link box").subarray(0, 16)), mac: derive("p2p link mac") };
+}
+const sealed = (keys, lines) => hex(hmac(keys.mac, utf8(lines.map((line) => `${line}\n`).join(""))));
+const pinOf = (keys, pin) => hmac(keys.mac, join(utf8(`p2p link pin${pin}`), Uint8Array.of(1))).subarray(0, 16);
+
+// ---- meeting the peer ----
+
+class Trouble extends Error {
+  constructor(key, ...values) {
+    super(t(key, ...values));
+    this.key = key;
+  }
+}
+async function ask(path, options) {
+  const answer = await fetch(path, { cache: "no-store", ...options });
+  if (answer.status === 404) throw new Trouble("gone");
+  if (answer.status === 429 || answer.status === 507) throw new Trouble("busy");
+  if (!answer.ok) throw new Trouble("failed", `HTTP ${answer.status}`);
+  return answer;
+}
+function toText(end) {
+  const candidates = end.candidates.map((text, i) => {
+    const [ip, port, kind, priority] = text.split(" ");
+    return `a=candidate:${i + 1} 1 udp ${priority} ${ip} ${port} typ ${kind}${kind === "host" ? "" : " raddr 0.0.0.0 rport 9"}`;
+  });
+  return [
+    "v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=group:BUNDLE 0",
+    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", "a=mid:0",
+    `a=ice-ufrag:${end.ufrag}`, `a=ice-pwd:${end.pwd}`,
+    `a=fingerprint:sha-256 ${end.fingerprint.toUpperCase().match(/../g).join(":")}`,
+    "a=setup:active", "a=sctp-port:5000", "a=max-message-size:262144", ...candidates, "a=end-of-candidates", "",
+  ].join("\r\n");
+}
+function fromText(text) {
+  const value = (name) => text.match(new RegExp(`^a=${name}:(.*)$`, "m"))[1].trim();
+  return {
+    ufrag: value("ice-ufrag"),
+    pwd: value("ice-pwd"),
+    fingerprint: value("fingerprint").split(" ")[1].replaceAll(":", "").toLowerCase(),
+    candidates: [...text.matchAll(/^a=candidate:\S+ 1 udp (\d+) (\S+) (\d+) typ (\S+)/gim)]
+      .map(([, priority, ip, port, kind]) => `${ip} ${port} ${kind} ${priority}`)
+      .slice(0, 16),
+  };
+}
+function gathered(pc) {
+  if (pc.iceGatheringState === "complete") return Promise.resolve();
+  return new Promise((resolve) => {
+    pc.addEventListener("icegatheringstatechange", () => pc.iceGatheringState === "complete" && resolve());
+    setTimeout(resolve, 3000);
+  });
+}
+const linesOf = (end) => [end.ufrag, end.pwd, end.fingerprint, ...end.candidates];
+function isAnswer(m, keys, session, own) {
+  const texts = [m.ufrag, m.pwd, m.fingerprint, m.from, ...(Array.isArray(m.candidates) ? m.candidates : [null])];
+  return m.type === "host" && m.session === session && texts.every((text) => typeof text === "string" && /^[\x20-\x7e]+$/.test(text)) &&
+    m.mac === sealed(keys, ["p2p link answer", session, own.fingerprint, m.from, ...linesOf(m)]);
+}
+async function waitForAnswer(reply, check) {
+  const end = Date.now() + 25000;
+  for (let after = 0; Date.now() < end; ) {
+    const { messages, next } = await (await ask(`box/${reply}?after=${after}&wait=10`)).json();
+    const found = messages.map((message) => message.m).find(check);
+    if (found) return found;
+    after = next;
+  }
+  throw new Trouble("gone");
+}
+function guestId(box) {
+  try {
+    const kept = sessionStorage.getItem(box) || hex(random(16));
+    sessionStorage.setItem(box, kept);
+    return kept;
+  } catch {
+    return (guestId.last ??= hex(random(16)));
+  }
+}
+async function meet(keys, say) {
+  if (!globalThis.RTCPeerConnection) throw new Trouble("unsupported");
+  const first = await ask("reach");
+  const now = Date.parse(first.headers.get("Date")) || Date.now();
+  const reach = await first.json();
+  const servers = [...(reach.stun || []).map((at) => ({ urls: `stun:${at}` })), ...(reach.turn || [])];
+  const pc = new RTCPeerConnection({ iceServers: servers });
+  try {
+    const channel = new Promise((resolve) => (pc.ondatachannel = (event) => resolve(event.channel)));
+    pc.createDataChannel("", { negotiated: true, id: 100 }); // only that the offer has a data channel
+    await pc.setLocalDescription(await pc.createOffer());
+    await gathered(pc);
+    const own = fromText(pc.localDescription.sdp), session = hex(random(16)), reply = hex(random(16));
+    const expires = Math.floor(now / 1000) + 30, guest = guestId(keys.box);
+    const mac = sealed(keys, ["p2p link call", session, guest, keys.box, reply, expires, ...linesOf(own)]);
+    const call = { v: 1, type: "guest", session, guest, to: keys.box, reply, expires, setup: "passive", ...own, mac };
+    say("asks");
+    await ask(`box/${reply}?after=0&wait=0`); // it exists from now on
+    await ask(`box/${keys.box}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(call) });
+    const answer = await waitForAnswer(reply, (m) => isAnswer(m, keys, session, own));
+    say("opens");
+    await pc.setRemoteDescription({ type: "answer", sdp: toText(answer) });
+    const failed = new Promise((_, reject) => {
+      pc.addEventListener("connectionstatechange", () => ["failed", "closed"].includes(pc.connectionState) && reject(new Trouble("gone")));
+      setTimeout(() => reject(new Trouble("gone")), 30000);
+    });
+    failed.catch(() => {});
+    return { pc, peer: answer.from, channel: await Promise.race([channel, failed]) };
+  } catch (error) {
+    pc.close();
+    throw error;
+  }
+}
+
+// ---- messages ----
+
+const FRAME_MAX = 70000, ERRORS = { 1: "gone", 4: "used", 5: "busy", 6: "changed" };
+class Reader {
+  constructor(bytes) {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.at = 0;
+  }
+  u8() { return this.view.getUint8(this.at++); }
+  u16() { return this.view.getUint16((this.at += 2) - 2); }
+  u32() { return this.view.getUint32((this.at += 4) - 4); }
+  u64() { return this.u32() * 2 ** 32 + this.u32(); }
+  take(length) {
+    if (this.at + length > this.bytes.length) throw new RangeError("a message is too short");
+    return this.bytes.subarray(this.at, (this.at += length));
+  }
+  text() { return new TextDecoder().decode(this.take(this.u16())); }
+}
+class Link {
+  constructor({ pc, channel, peer }) {
+    Object.assign(this, { pc, channel, peer, waiting: new Map(), last: 0, head: new Uint8Array(4), filled: 0, frame: null });
+    this.welcome = new Promise((resolve, reject) => Object.assign(this, { onWelcome: resolve, onLost: reject }));
+    this.welcome.catch(() => {});
+    channel.binaryType = "arraybuffer";
+    channel.onmessage = (event) => {
+      try {
+        this.take(new Uint8Array(event.data));
+      } catch (error) {
+        this.lose(error);
+      }
+    };
+    channel.onclose = () => this.lose(new Trouble("lost"));
+    pc.addEventListener("connectionstatechange", () => pc.connectionState === "failed" && this.lose(new Trouble("lost")));
+  }
+  lose(error) {
+    this.error ??= error;
+    this.onLost(error);
+    for (const request of this.waiting.values()) request.fail(error);
+    this.waiting.clear();
+    this.pc.close();
+  }
+  // The borders of messages mean nothing: it is a stream of frames.
+  take(bytes) {
+    for (let at = 0; at < bytes.length; ) {
+      const into = this.frame ?? this.head;
+      const part = bytes.subarray(at, at + into.length - this.filled);
+      into.set(part, this.filled);
+      this.filled += part.length;
+      at += part.length;
+      if (this.filled < into.length) return;
+      this.filled = 0;
+      if (this.frame) {
+        const frame = this.frame;
+        this.frame = null;
+        this.handle(new Reader(frame));
+      } else {
+        const length = new Reader(this.head).u32();
+        if (length < 1 || length > FRAME_MAX) throw new RangeError("a message is too long");
+        this.frame = new Uint8Array(length);
+      }
+    }
+  }
+  handle(m) {
+    const type = m.u8();
+    if (type === 0x40) {
+      m.u8();
+      const mode = m.u8(), flags = m.u8(), expires = m.u64(), left = m.u64();
+      this.onWelcome({ mode, hasPin: (flags & 1) !== 0, expires, left, title: m.text(), name: m.text() });
+    } else if (type === 0x07) this.lose(new Trouble("lost"));
+    else if (type === 0x1e) this.refuse(m.u32(), m.u16(), m.text());
+    else if (type !== 0x1c) {
+      const req = m.u32(), request = this.waiting.get(req);
+      if (request?.take(m, type)) this.waiting.delete(req);
+    }
+  }
+  refuse(req, code, text) {
+    const request = this.waiting.get(req);
+    this.waiting.delete(req);
+    request?.fail(Object.assign(ERRORS[code] ? new Trouble(ERRORS[code]) : new Trouble("failed", text), { code }));
+  }
+  // `take` gets each answer and returns true for the last one.
+  request(type, body, take) {
+    if (this.error) return Promise.reject(this.error);
+    const req = ++this.last;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(req, { take: (m, kind) => take(m, resolve, kind), fail: reject });
+      this.send(type, join(number32(req), body));
+    });
+  }
+  send(type, body) {
+    this.channel.send(join(number32(1 + body.length), Uint8Array.of(type), body));
+  }
+  ticket(pin) {
+    return this.request(0x26, pin, (_, resolve) => (resolve(), true));
+  }
+  async list() {
+    const files = [];
+    for (let cursor = ""; ; ) {
+      const text = utf8(cursor);
+      const next = await this.request(0x17, join(number32(text.length).subarray(2), text), (m, resolve) => {
+        for (let n = m.u16(); n > 0; n--) files.push({ root: m.take(32), size: m.u64(), mtime: m.u64(), name: m.text() });
+        resolve(m.text());
+        return true;
+      });
+      if (!next || next <= cursor) return files.filter((file) => !file.name.endsWith("/"));
+      cursor = next;
+    }
+  }
+  chunkSize(root) {
+    return this.request(0x10, join(Uint8Array.of(1, 0, 32), root), (m, resolve) => {
+      m.take(32);
+      m.u64();
+      resolve(m.u32());
+      return true;
+    });
+  }
+  layer(root, count) {
+    const hashes = [];
+    return this.request(0x12, join(root, number64(0), number32(count)), (m, resolve) => {
+      m.u64();
+      for (let n = m.u32(); n > 0 && hashes.length < count; n--) hashes.push(m.take(32));
+      return hashes.length === count && (resolve(hashes), true);
+    });
+  }
+  get(root, offset, length, onBytes) {
+    const bytes = new Uint8Array(length);
+    let got = 0;
+    return this.request(0x14, join(root, number64(offset), number32(length), Uint8Array.of(0)), (m, resolve) => {
+      const flags = m.u8(), at = m.u32(), part = m.take(m.bytes.length - m.at);
+      bytes.set(part, at);
+      got += part.length;
+      onBytes(part.length);
+      if ((flags & 1) === 0) return false;
+      if (got !== length) throw new RangeError("an answer has a gap");
+      resolve(bytes);
+      return true;
+    });
+  }
+  close() {
+    try {
+      this.send(0x07, new Uint8Array());
+    } catch {} // it is gone already
+  }
+  async path() {
+    const stats = [...(await this.pc.getStats()).values()];
+    const pair = stats.find((s) => s.type === "candidate-pair" && s.nominated && s.state === "succeeded");
+    const ends = stats.filter((s) => s.id === pair?.localCandidateId || s.id === pair?.remoteCandidateId);
+    return ends.some((end) => end.candidateType === "relay") ? "relay" : "direct";
+  }
+}
+
+// ---- downloading ----
+
+const AHEAD = 8 << 20, PART = 8 << 20;
+// What is there of a file stays over a new connection. Parts are Blobs, which browsers may keep on the disk.
+class Download {
+  constructor(file) {
+    Object.assign(this, { file, parts: [], pending: [], pendingSize: 0, next: 0, done: 0, crc: -1 });
+  }
+  async begin(link) {
+    const { root, size } = this.file;
+    if (this.layer || size === 0) return;
+    this.chunk = await link.chunkSize(root);
+    if (this.chunk < LEAF || this.chunk !== power(this.chunk)) throw new Trouble("changed");
+    const count = Math.ceil(size / this.chunk);
+    const layer = count > 1 ? await link.layer(root, count) : [root];
+    if (count > 1 && !(await isLayerOf(layer, this.chunk, root))) throw new Trouble("changed");
+    this.layer = layer;
+  }
+  async check(bytes, index) {
+    const leaves = this.layer.length > 1 ? this.chunk / LEAF : power(Math.ceil(bytes.length / LEAF));
+    if (!equal(await hashOfChunk(bytes, leaves), this.layer[index])) throw new Trouble("changed");
+  }
+  keep(bytes) {
+    this.crc = crc32(this.crc, bytes);
+    this.pending.push(bytes);
+    this.pendingSize += bytes.length;
+    this.done += bytes.length;
+    if (this.pendingSize < PART && this.done < this.file.size) return;
+    this.parts.push(new Blob(this.pending));
+    this.pending = [];
+    this.pendingSize = 0;
+  }
+  async run(link, onBytes) {
+    await this.begin(link);
+    const count = this.layer?.length ?? 0, ahead = Math.max(1, Math.floor(AHEAD / this.chunk)), asked = [];
+    for (let index = this.next, ask = this.next; index < count; index++) {
+      for (; ask < count && ask < index + ahead; ask++) {
+        const offset = ask * this.chunk;
+        const answer = link.get(this.file.root, offset, Math.min(this.chunk, this.file.size - offset), onBytes);
+        answer.catch(() => {});
+        asked.push(answer);
+      }
+      const bytes = await asked.shift();
+      await this.check(bytes, index);
+      this.keep(bytes);
+      this.next = index + 1;
+    }
+  }
+}
+function save(name, parts) {
+  const a = document.createElement("a");
+  a.href = URL.createObjectURL(new Blob(parts));
+  a.download = name;
+  document.body.append(a);
+  a.click();
+  a.remove();
+  setTimeout((url) => URL.revokeObjectURL(url), 600000, a.href);
+}
+
+// ---- several files: one archive, since browsers ask before a page saves a second file ----
+
+const CRC = Int32Array.from({ length: 256 }, (_, n) => {
+  for (let i = 0; i < 8; i++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
+  return n;
+});
+function crc32(crc, bytes) {
+  for (let i = 0; i < bytes.length; i++) crc = CRC[(crc ^ bytes[i]) & 255] ^ (crc >>> 8);
+  return crc;
+}
+const little = (length, value) => Uint8Array.from({ length }, (_, i) => Math.floor(value / 256 ** i) % 256);
+// Stored, with ZIP64 for each entry: sizes and offsets may be of any length.
+function zip(list) {
+  const parts = [], central = [];
+  let at = 0, centralSize = 0;
+  for (const { file, parts: content, crc } of list) {
+    const name = utf8(file.shown), when = new Date(file.mtime * 1000), year = Math.max(0, when.getFullYear() - 1980);
+    const time = (when.getHours() << 11) | (when.getMinutes() << 5) | (when.getSeconds() >> 1);
+    const day = year ? (Math.min(year, 127) << 9) | ((when.getMonth() + 1) << 5) | when.getDate() : 33;
+    const head = [little(2, 45), little(2, 0x800), little(2, 0), little(2, time), little(2, day), little(4, ~crc >>> 0), little(8, 2 ** 64 - 1).fill(255), little(2, name.length)];
+    const sizes = join(little(8, file.size), little(8, file.size));
+    const local = join(little(4, 0x04034b50), ...head, little(2, 20), name, little(2, 1), little(2, 16), sizes);
+    const entry = join(little(4, 0x02014b50), little(2, 45), ...head, little(2, 28), little(10, 0), Uint8Array.of(255, 255, 255, 255), name, little(2, 1), little(2, 24), sizes, little(8, at));
+    parts.push(local, ...content);
+    central.push(entry);
+    at += local.length + file.size;
+    centralSize += entry.length;
+  }
+  const count = little(8, list.length), place = join(little(8, centralSize), little(8, at));
+  return [...parts, ...central,
+    join(little(4, 0x06064b50), little(8, 44), little(2, 45), little(2, 45), little(8, 0), count, count, place),
+    join(little(4, 0x07064b50), little(4, 0), little(8, at + centralSize), little(4, 1)),
+    join(little(4, 0x06054b50), little(4, 0), new Uint8Array(12).fill(255), little(2, 0))];
+}
+
+// ---- the page ----
+
+const $ = (id) => document.getElementById(id);
+const show = (id, text) => {
+  $(id).hidden = text === undefined;
+  if (text) $(id).textContent = text;
+};
+function status(text, kind = "") {
+  $("status").textContent = text;
+  $("status").className = kind;
+}
+let keys, link, files;
+const downloads = new Map();
+
+async function askPin() {
+  show("pin", "");
+  $("pin-text").focus();
+  for (;;) {
+    await new Promise((resolve) => ($("pin").onsubmit = (event) => (event.preventDefault(), resolve())));
+    try {
+      keys.pin = pinOf(keys, $("pin-text").value);
+      await link.ticket(keys.pin);
+      return show("pin");
+    } catch (error) {
+      keys.pin = null;
+      if (![1, 5].includes(error.code)) throw error;
+      status(t(error.code === 5 ? "pinLocked" : "pinWrong"), "bad");
+    }
+  }
+}
+async function connect() {
+  status(t("connect"));
+  link = new Link(await meet(keys, (step) => status(t(step))));
+  const welcome = await link.welcome;
+  if (welcome.hasPin) keys.pin ? await link.ticket(keys.pin) : await askPin();
+  show("from", t("from", welcome.name || "p2p", link.peer.slice(0, 8)));
+  if (welcome.title) $("title").textContent = document.title = welcome.title;
+  show("proof", t("proof", t(await link.path())));
+  $("proof").dataset.peer = link.peer;
+}
+function draw() {
+  const total = files.reduce((sum, file) => sum + file.size, 0);
+  if ($("title").textContent === "p2p") $("title").textContent = document.title = t("files");
+  $("list").replaceChildren(...files.map((file) => {
+    const row = document.createElement("li"), name = document.createElement("span"), size = document.createElement("span");
+    name.textContent = file.shown;
+    name.dir = "auto";
+    size.className = "size";
+    size.textContent = sizeText(file.size);
+    row.append(name, size);
+    if (files.length > 1) {
+      const one = document.createElement("button");
+      one.textContent = t("get");
+      one.setAttribute("aria-label", `${t("get")}: ${file.shown}`);
+      one.onclick = () => load([file]);
+      row.append(one);
+    }
+    return row;
+  }));
+  show("files", "");
+  $("all").textContent = t(files.length > 1 ? "all" : "one", sizeText(total));
+  $("all").onclick = () => load(files);
+  status(files.some((file) => file.size > 2e9) ? t("big") : "");
+  $("main").setAttribute("aria-busy", "false");
+}
+async function loadOne(file, tick) {
+  const download = downloads.get(file) ?? new Download(file);
+  downloads.set(file, download);
+  for (let tries = 0; ; ) {
+    const before = download.done;
+    try {
+      if (link.error) await connect();
+      await download.run(link, tick);
+      break;
+    } catch (error) {
+      if (download.done > before) tries = 0;
+      if (!(link.error || error.key === "gone") || error.key === "used" || ++tries > 5) throw error;
+      status(t("lost"));
+      await new Promise((resolve) => setTimeout(resolve, 1000 * tries));
+    }
+  }
+  return download;
+}
+async function load(wanted) {
+  const total = wanted.reduce((sum, file) => sum + file.size, 0), began = Date.now();
+  let received = 0, drawn = 0;
+  const buttons = document.querySelectorAll("#files button");
+  buttons.forEach((button) => (button.disabled = true));
+  show("progress", "");
+  try {
+    const got = [];
+    for (const file of wanted) {
+      got.push(await loadOne(file, (bytes) => {
+        received += bytes;
+        const now = Date.now(), rate = (received * 1000) / Math.max(now - began, 1);
+        if (now < drawn + 250) return;
+        drawn = now;
+        $("progress").value = total ? Math.min(1, received / total) : 1;
+        show("speed", t("loading", file.shown, sizeText(received), sizeText(total), sizeText(rate), timeText(Math.max(0, total - received) / rate)));
+      }));
+    }
+    if (got.length > 1) save(`${$("title").textContent}.zip`, zip(got));
+    else save(wanted[0].shown.split("/").pop(), got[0].parts);
+    $("progress").value = 1;
+    show("speed");
+    status(t("done"), "ok");
+    wanted.forEach((file) => (file.isDone = true));
+    if (files.every((file) => file.isDone)) link.close();
+    wanted.forEach((file) => downloads.delete(file));
+  } catch (error) {
+    status(error instanceof Trouble ? error.message : t("failed", error.message), "bad");
+  }
+  buttons.forEach((button) => (button.disabled = false));
+}
+async function start() {
+  const secret = fromBase64(location.hash.slice(1));
+  show("again");
+  if (!secret) return status(t("bad"), "bad");
+  keys = keysOf(secret);
+  try {
+    await connect();
+    files = (await link.list()).map((file) => ({ ...file, shown: file.name.replace(/^sent-[0-9a-f]{8}\//, "") }));
+    if (files.length === 0) return status(t("none"));
+    draw();
+  } catch (error) {
+    status(error instanceof Trouble ? error.message : t("failed", error.message), "bad");
+    show("again", t("again"));
+    $("main").setAttribute("aria-busy", "false");
+  }
+}
+
+document.documentElement.lang = language;
+document.documentElement.dir = language === "ar" ? "rtl" : "ltr";
+$("pin-label").textContent = t("pin");
+$("pin-go").textContent = t("pinGo");
+$("again").onclick = start;
+show("note", t("note", location.host));
+if (location.protocol === "http:" && !["localhost", "127.0.0.1"].includes(location.hostname)) show("plain", t("plain"));
+addEventListener("hashchange", () => location.reload());
+start();
