@@ -30,8 +30,8 @@ enum p2p_about_kind {
 };
 
 struct p2p_about {
-    char name[P2P_ABOUT_NAME_MAX + 1]; /* "" when it has none */
     enum p2p_about_kind kind;
+    char name[P2P_ABOUT_NAME_MAX + 1]; /* "" when it has none */
 };
 
 /* "laptop", "desktop", "phone", "server", "tablet"; else "unknown". */

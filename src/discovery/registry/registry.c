@@ -459,8 +459,10 @@ void
 registry_sources(const struct registry *r, const uint32_t *peers, uint32_t count,
                  struct registry_source *out)
 {
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         __builtin_prefetch(&peer_at(r, peers[i])->id);
+        __builtin_prefetch(&peer_at(r, peers[i])->ip);
+    }
     for (uint32_t i = 0; i < count; i++) {
         const struct peer *p = peer_at(r, peers[i]);
 

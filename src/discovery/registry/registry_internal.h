@@ -34,11 +34,12 @@ struct peer {
     bool is_ip_stated;  /* false: `ip` is the address from which it registered */
     bool is_ip_claimed; /* see record.h */
     enum registry_direct direct;
-    bool is_home_known;           /* it registered here, so is_ip_stated is valid */
+    bool is_home_known; /* it registered here, so is_ip_stated is valid */
+    /* Begins in the same piece of memory as what a search reads of a peer. */
+    struct p2p_about about;
     _Atomic uint32_t told_source; /* the last source that was told that the peer has
                                    * moved */
     _Atomic uint64_t told_move_ms;
-    struct p2p_about about;
     _Atomic uint64_t heard_ms;
     _Atomic uint64_t told_ms; /* the heard_ms that other registries know */
     uint64_t tag;             /* hash of a signed record, to recognize it again; 0:
