@@ -111,6 +111,24 @@ run(struct bottleneck *b, size_t senders, uint64_t for_us)
         }
 }
 
+/* The same with one sender whose writer never has more than `most` bytes on the way: a
+ * download that asks for so much. */
+static void
+run_asked(struct bottleneck *b, size_t most, uint64_t for_us)
+{
+    uint64_t until = b->now_us + for_us;
+    struct sender *s = &b->sender[0];
+
+    for (; b->now_us < until; b->now_us += MS / 2) {
+        hear(b, s);
+        while (s->count * PACKET < most && p2p_pace_has_room(&s->pace) &&
+               p2p_pace_due_us(&s->pace) <= b->now_us)
+            send_one(b, s);
+        if (s->count * PACKET >= most && p2p_pace_has_room(&s->pace))
+            p2p_pace_on_idle(&s->pace);
+    }
+}
+
 static void
 begin(struct bottleneck *b, uint64_t rtt_us, size_t queue, unsigned lost)
 {
@@ -222,6 +240,31 @@ a_pause_is_not_a_slow_path(void **state)
     assert_in_range(share_of(&b, 1, 0, SECOND), 80, 101);
 }
 
+/* A machine that was busy has taken many acknowledgements for one: the path seemed to
+ * be three times as fast. The download asks for less than that path would hold. So each
+ * measurement is of a sender that had nothing to send; but there is a queue, so they
+ * say what the path carries. */
+static void
+a_false_rate_does_not_stay(void **state)
+{
+    struct p2p_pace *p = &b.sender[0].pace;
+    const size_t held = 1000000; /* what the path holds at 100 ms */
+
+    (void)state;
+    begin(&b, 100 * MS, 10 * held, 0);
+    run_asked(&b, 3 * held, 3 * SECOND);
+    for (size_t i = 0; i < P2P_PACE_ROUNDS; i++)
+        p->bandwidth[i] = 3 * b.rate;
+    run_asked(&b, 3 * held, 10 * SECOND);
+    assert_in_range(p2p_pace_rate(p), b.rate / 2, b.rate * 13 / 10);
+    b.longest = 0;
+    run_asked(&b, 3 * held, 3 * SECOND);
+    assert_in_range(b.longest, 0, 3 * held / 2);
+    /* A writer that is slow on a path without a queue says nothing about the path. */
+    run_asked(&b, held / 4, 10 * SECOND);
+    assert_in_range(p2p_pace_rate(p), b.rate * 7 / 10, b.rate * 13 / 10);
+}
+
 int
 main(void)
 {
@@ -231,6 +274,7 @@ main(void)
         cmocka_unit_test(two_share_it),
         cmocka_unit_test(follows_the_path),
         cmocka_unit_test(a_pause_is_not_a_slow_path),
+        cmocka_unit_test(a_false_rate_does_not_stay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

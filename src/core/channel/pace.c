@@ -9,8 +9,9 @@ enum {
     FIRST_RTT_US = 100000,
     MIN_RTT_LIFE_US = 10 * SECOND_US,
     PROBE_RTT_US = 200000,
-    FULL_ROUNDS = 3, /* without growth: the path is full */
-    BURST_US = 1000, /* that may be sent at once after a pause */
+    FULL_ROUNDS = 3,  /* without growth: the path is full */
+    QUEUE_US = 20000, /* that a busy machine may add */
+    BURST_US = 1000,  /* that may be sent at once after a pause */
     /* Losses of a round: one in so many is too much. */
     LOST_IN_CRUISE = 50,
     LOST_IN_STARTUP = 10,
@@ -265,6 +266,14 @@ p2p_pace_on_idle(struct p2p_pace *p)
     p->limited_until = max_u64(p->delivered + p->in_flight, 1);
 }
 
+/* A packet that took much longer than the path alone has waited in a queue: the path
+ * was full, however little the writer had. */
+static bool
+has_waited(const struct p2p_pace *p, uint64_t took_us)
+{
+    return took_us > p->min_rtt_us + p->min_rtt_us / 2 + QUEUE_US;
+}
+
 void
 p2p_pace_on_acked(struct p2p_pace *p, size_t bytes, uint64_t sent_us,
                   const struct p2p_pace_stamp *stamp, uint64_t now_us)
@@ -275,7 +284,7 @@ p2p_pace_on_acked(struct p2p_pace *p, size_t bytes, uint64_t sent_us,
     if (p->has_sample && stamp->delivered < p->sample_delivered)
         return;
     p->has_sample = true;
-    p->sample_is_limited = stamp->is_limited;
+    p->sample_is_limited = stamp->is_limited && !has_waited(p, now_us - sent_us);
     p->sample_delivered = stamp->delivered;
     p->sample_delivered_us = stamp->delivered_us;
     p->sample_first_sent_us = stamp->first_sent_us;
