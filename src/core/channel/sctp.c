@@ -7,7 +7,8 @@
 #include "p2p/crypto.h"
 
 enum {
-    BUFFER_MAX = 16 * 1024 * 1024,
+    SEND_MAX = 16 * 1024 * 1024,
+    RECEIVE_MAX = 8 * 1024 * 1024,
     BUFFER_FREE = 256 * 1024, /* is not taken from the budget */
     BUFFER_FIRST = 1024 * 1024,
     PROBES_MAX = 3,
@@ -19,9 +20,15 @@ enum {
 bool
 p2p_sctp_grow_buffer(struct p2p_sctp *s, struct p2p_ring *ring, size_t max)
 {
-    if (ring->max >= max || !p2p_budget_take(s->opt.budget, ring->max))
+    size_t more = ring->max;
+
+    if (ring->max >= max)
         return false;
-    ring->max *= 2;
+    if (more > max - ring->max)
+        more = max - ring->max;
+    if (!p2p_budget_take(s->opt.budget, more))
+        return false;
+    ring->max += more;
     return true;
 }
 
@@ -64,9 +71,9 @@ p2p_sctp_new(const struct p2p_sctp_options *opt, uint64_t now_us, struct p2p_sct
         s->own_tsn = opt->first_tsn;
     s->out.first_tsn = s->out.next_tsn = s->out.lost_from = s->own_tsn;
     if (s->opt.send_max == 0)
-        s->opt.send_max = BUFFER_MAX;
+        s->opt.send_max = SEND_MAX;
     if (s->opt.receive_max == 0)
-        s->opt.receive_max = BUFFER_MAX;
+        s->opt.receive_max = RECEIVE_MAX;
     begin_buffer(s, &s->out.bytes, s->opt.send_max);
     begin_buffer(s, &s->in.bytes, s->opt.receive_max);
     s->packet_max = P2P_SCTP_PACKET_FIRST;
@@ -440,6 +447,7 @@ void
 p2p_sctp_drop(struct p2p_sctp *s, size_t len)
 {
     p2p_ring_drop(&s->in.bytes, len);
+    p2p_sctp_refill(s);
     /* A sender that has stopped hears that there is room again. */
     if (s->in.told_window < s->in.bytes.max / 4 &&
         p2p_sctp_own_window(s) >= s->in.bytes.max / 2)
@@ -451,6 +459,7 @@ p2p_sctp_close(struct p2p_sctp *s)
 {
     s->wants_close = true;
     p2p_ring_clear(&s->in.bytes);
+    p2p_sctp_clear_ready(s);
     if (s->state < SCTP_ESTABLISHED)
         p2p_sctp_fail(s, P2P_ERR_CANCELLED);
 }
@@ -483,7 +492,7 @@ p2p_sctp_status(const struct p2p_sctp *s)
         .lost_packets = s->out.packets_lost,
         .packet_max = s->packet_max,
         .memory = s->out.bytes.cap + s->in.bytes.cap + s->in.early_bytes +
-                  s->out.sent_cap * sizeof(*s->out.sent) +
+                  s->in.ready_bytes + s->out.sent_cap * sizeof(*s->out.sent) +
                   (s->in.early != NULL ? SCTP_WINDOW * sizeof(*s->in.early) : 0),
     };
 }

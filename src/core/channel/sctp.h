@@ -31,7 +31,7 @@ struct p2p_sctp; /* *returned owned*, free with p2p_sctp_free */
 struct p2p_sctp_options {
     bool opens;      /* sends DATA_CHANNEL_OPEN; the other side waits for it */
     size_t send_max; /* bytes that wait or are in flight; 0: 16 MiB. A power of two */
-    size_t receive_max; /* bytes that were received and not read; 0: 16 MiB. As above */
+    size_t receive_max; /* bytes that were received and not read; 0: 8 MiB */
     /* Both buffers begin with less, and grow as far as the path needs it and this
      * allows; borrowed until free. NULL: no bound together with others. */
     struct p2p_budget *budget;

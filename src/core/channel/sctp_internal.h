@@ -99,8 +99,10 @@ struct sctp_sender {
     size_t in_flight; /* chunks */
 };
 
-/* A chunk that arrived before one that is missing. */
+/* A chunk that arrived before one that is missing; and then, while the reader has
+ * enough, one that waits in order. */
 struct sctp_early {
+    struct sctp_early *next; /* of those that wait for the reader */
     uint16_t len;
     uint8_t flags;
     uint16_t stream, ssn;
@@ -114,6 +116,9 @@ struct sctp_receiver {
     uint32_t highest;          /* the newest that is here */
     struct sctp_early **early; /* SCTP_WINDOW of them, by TSN; made when needed */
     size_t early_bytes;
+    /* Behind `bytes`, which is kept short: so nothing is held twice. */
+    struct sctp_early *ready, *ready_last;
+    size_t ready_bytes;
     uint64_t round_us;  /* a round trip began */
     size_t round_bytes; /* that have arrived since */
     bool sack_is_due;
@@ -222,7 +227,11 @@ void p2p_sctp_on_data(struct p2p_sctp *s, uint8_t flags, struct p2p_rd *value,
                       uint64_t now_us);
 /* Writes a SACK with as many gap blocks as fit into the packet. */
 void p2p_sctp_put_sack(struct p2p_sctp *s, struct p2p_wr *wr);
-/* Frees the chunks that came too early. */
+/* The reader has taken something: what waits behind it gets its place. */
+void p2p_sctp_refill(struct p2p_sctp *s);
+/* Frees what waits for the reader, but for the ring. */
+void p2p_sctp_clear_ready(struct p2p_sctp *s);
+/* Frees the chunks that came too early, and those that wait for the reader. */
 void p2p_sctp_clear_receiver(struct p2p_sctp *s);
 /* How many bytes the peer may send now. */
 uint32_t p2p_sctp_own_window(const struct p2p_sctp *s);

@@ -9,6 +9,7 @@ enum {
     DCEP_OPEN = 3,
     DCEP_OPEN_LEN = 12,
     EARLY_COST = 64,
+    READY_MAX = 256 * 1024, /* bytes in the ring */
     FIRST_RTT_US = 100000,
 };
 
@@ -22,12 +23,91 @@ struct data {
     size_t len;
 };
 
+static size_t
+room_of(const struct p2p_sctp *s)
+{
+    size_t used = s->in.bytes.used + s->in.early_bytes + s->in.ready_bytes;
+
+    return used < s->in.bytes.max ? s->in.bytes.max - used : 0;
+}
+
+/* A sender that heard of less than a packet again and again would take us for gone. */
 uint32_t
 p2p_sctp_own_window(const struct p2p_sctp *s)
 {
-    size_t used = s->in.bytes.used + s->in.early_bytes;
+    size_t room = room_of(s);
 
-    return used < s->in.bytes.max ? (uint32_t)(s->in.bytes.max - used) : 0;
+    return room >= P2P_SCTP_PACKET_MAX + EARLY_COST ? (uint32_t)room : 0;
+}
+
+/* NULL: there is no room, or no memory. */
+static struct sctp_early *
+copy_chunk(const struct p2p_sctp *s, const struct data *d)
+{
+    struct sctp_early *e = NULL;
+
+    if (room_of(s) >= d->len + EARLY_COST)
+        e = malloc(sizeof(*e) + d->len);
+    if (e == NULL)
+        return NULL;
+    e->next = NULL;
+    e->len = (uint16_t)d->len;
+    e->flags = d->flags;
+    e->stream = d->stream;
+    e->ssn = d->ssn;
+    e->ppid = d->ppid;
+    memcpy(e->bytes, d->bytes, d->len);
+    return e;
+}
+
+/* ---- what waits for the reader ---- */
+
+/* `kept` is the chunk itself if it is ours already; it is taken. False: no room. */
+static bool
+put_ready(struct p2p_sctp *s, const struct data *d, struct sctp_early *kept)
+{
+    struct sctp_receiver *in = &s->in;
+
+    if (in->ready == NULL && in->bytes.used + d->len <= READY_MAX &&
+        p2p_ring_put(&in->bytes, d->bytes, d->len)) {
+        free(kept);
+        return true;
+    }
+    if (kept == NULL && (kept = copy_chunk(s, d)) == NULL)
+        return false;
+    if (in->ready == NULL)
+        in->ready = kept;
+    else
+        in->ready_last->next = kept;
+    in->ready_last = kept;
+    in->ready_bytes += d->len + EARLY_COST;
+    return true;
+}
+
+void
+p2p_sctp_refill(struct p2p_sctp *s)
+{
+    struct sctp_receiver *in = &s->in;
+    struct sctp_early *e;
+
+    while ((e = in->ready) != NULL && in->bytes.used + e->len <= READY_MAX &&
+           p2p_ring_put(&in->bytes, e->bytes, e->len)) {
+        in->ready = e->next;
+        in->ready_bytes -= e->len + EARLY_COST;
+        free(e);
+    }
+}
+
+void
+p2p_sctp_clear_ready(struct p2p_sctp *s)
+{
+    struct sctp_early *e;
+
+    while ((e = s->in.ready) != NULL) {
+        s->in.ready = e->next;
+        free(e);
+    }
+    s->in.ready_bytes = 0;
 }
 
 /* ---- what it says, in order ---- */
@@ -69,25 +149,27 @@ fits_message(struct sctp_receiver *in, const struct data *d)
     return in->message_len <= SCTP_MESSAGE_MAX;
 }
 
-/* False: there is no room, and it is as if it had not come. */
+/* `kept` is the chunk itself if it is ours already; it is taken, and there is room for
+ * it. False: there is no room, and it is as if it had not come. */
 static bool
-deliver(struct p2p_sctp *s, const struct data *d)
+deliver(struct p2p_sctp *s, const struct data *d, struct sctp_early *kept)
 {
     bool is_bytes = d->ppid == SCTP_PPID_BYTES || d->ppid == SCTP_PPID_TEXT;
+    bool is_read = is_bytes && !s->wants_close;
 
+    if (is_read && !put_ready(s, d, kept))
+        return false;
     /* Nobody reads any longer: as TCP does, tell a sender that does not hear of the end
      * otherwise, since it still sends. */
-    if (is_bytes && s->wants_close && p2p_sctp_all_is_acked(s)) {
+    if (is_bytes && s->wants_close && p2p_sctp_all_is_acked(s))
         p2p_sctp_fail(s, P2P_ERR_CANCELLED);
-        return true;
-    }
-    if (is_bytes && !s->wants_close && !p2p_ring_put(&s->in.bytes, d->bytes, d->len))
-        return false;
-    if (!fits_message(&s->in, d) || (is_bytes && !s->knows_stream))
+    else if (!fits_message(&s->in, d) || (is_bytes && !s->knows_stream))
         p2p_sctp_fail(s, P2P_ERR_PROTOCOL);
     else if (d->ppid == SCTP_PPID_CONTROL)
         on_control(s, d);
     s->in.last_tsn = d->tsn;
+    if (!is_read)
+        free(kept);
     return true;
 }
 
@@ -103,22 +185,14 @@ static void
 keep_early(struct p2p_sctp *s, const struct data *d)
 {
     struct sctp_receiver *in = &s->in;
-    struct sctp_early **place, *e;
+    struct sctp_early **place;
 
     if (in->early == NULL &&
         (in->early = calloc(SCTP_WINDOW, sizeof(*in->early))) == NULL)
         return;
     place = place_of(in, d->tsn);
-    if (*place != NULL || p2p_sctp_own_window(s) < d->len + EARLY_COST ||
-        (e = malloc(sizeof(*e) + d->len)) == NULL)
+    if (*place != NULL || (*place = copy_chunk(s, d)) == NULL)
         return;
-    e->len = (uint16_t)d->len;
-    e->flags = d->flags;
-    e->stream = d->stream;
-    e->ssn = d->ssn;
-    e->ppid = d->ppid;
-    memcpy(e->bytes, d->bytes, d->len);
-    *place = e;
     in->early_bytes += d->len + EARLY_COST;
     if (p2p_tsn_before(in->highest, d->tsn))
         in->highest = d->tsn;
@@ -138,12 +212,9 @@ deliver_early(struct p2p_sctp *s)
             return;
         struct data d = {tsn, e->flags, e->stream, e->ssn, e->ppid, e->bytes, e->len};
         in->early_bytes -= d.len + EARLY_COST;
-        if (!deliver(s, &d)) {
-            in->early_bytes += d.len + EARLY_COST;
-            return;
-        }
         *place = NULL;
-        free(e);
+        if (!deliver(s, &d, e))
+            free(e); /* cannot be: it had its room */
     }
 }
 
@@ -154,6 +225,7 @@ p2p_sctp_clear_receiver(struct p2p_sctp *s)
         free(s->in.early[i]);
     free(s->in.early);
     s->in.early = NULL;
+    p2p_sctp_clear_ready(s);
 }
 
 /* The buffer holds four times what arrives in a round trip: as much again comes while a
@@ -197,7 +269,7 @@ p2p_sctp_on_data(struct p2p_sctp *s, uint8_t flags, struct p2p_rd *value,
         keep_early(s, &d);
         return;
     }
-    if (!deliver(s, &d))
+    if (!deliver(s, &d, NULL))
         return;
     if (p2p_tsn_before(s->in.highest, d.tsn))
         s->in.highest = d.tsn;
@@ -246,7 +318,6 @@ p2p_sctp_put_sack(struct p2p_sctp *s, struct p2p_wr *wr)
     size_t at = p2p_sctp_begin_chunk(wr, SCTP_SACK, 0);
     uint16_t blocks;
 
-    deliver_early(s); /* room may have come */
     s->in.told_window = p2p_sctp_own_window(s);
     s->in.sack_is_due = false;
     p2p_wr_put_u32(wr, s->in.last_tsn);
