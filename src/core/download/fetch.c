@@ -159,6 +159,7 @@ take_chunk(struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
     struct p2p_download *dl = f->w->dl;
     struct fetch_slot *slot;
     uint64_t chunk;
+    bool is_warm = dl->file->pool.idle > 0;
     uint8_t *buf;
 
     if (f->w->retire || f->slot_count == FETCH_SLOTS || is_full(f) || hash_is_behind(f))
@@ -173,6 +174,7 @@ take_chunk(struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
     slot = &f->slots[free_slot(f)];
     *slot = (struct fetch_slot){.chunk = chunk,
                                 .buf = buf,
+                                .is_warm = is_warm,
                                 .offer = FRONTIER_REFUSED,
                                 .length =
                                     p2p_chunk_length(&dl->file->meta.geometry, chunk)};
@@ -307,6 +309,29 @@ count_bytes(struct fetch *f, uint64_t bytes)
     f->uncounted = 0;
 }
 
+/* A request has its buffer long before its bytes come, so the buffers would be filled
+ * in turn, and each would cost memory. The first bytes of a chunk go into one that was
+ * used before, and whoever waits with that one gets the new one. */
+static uint8_t *
+buffer_of(struct fetch *f, unsigned slot_index)
+{
+    struct fetch_slot *slot = &f->slots[slot_index];
+
+    for (unsigned i = 0; !slot->has_begun && !slot->is_warm && i < FETCH_SLOTS; i++) {
+        struct fetch_slot *other = &f->slots[i];
+        uint8_t *warm = other->buf;
+
+        if (warm == NULL || other->has_begun || !other->is_warm)
+            continue;
+        other->buf = slot->buf;
+        slot->buf = warm;
+        other->is_warm = false;
+        slot->is_warm = true;
+    }
+    slot->has_begun = true;
+    return slot->buf;
+}
+
 static enum p2p_err
 on_data(struct fetch *f, const struct p2p_msg *msg)
 {
@@ -315,7 +340,7 @@ on_data(struct fetch *f, const struct p2p_msg *msg)
 
     if (r == NULL)
         return P2P_ERR_PROTOCOL;
-    err = p2p_request_take(r, &msg->data, r->cancelled ? NULL : f->slots[r->slot].buf);
+    err = p2p_request_take(r, &msg->data, r->cancelled ? NULL : buffer_of(f, r->slot));
     if (err != P2P_OK)
         return err;
     count_bytes(f, msg->data.len);

@@ -18,7 +18,8 @@ struct fetch_slot {
     uint64_t chunk;
     uint8_t *buf; /* NULL: free */
     uint32_t length, asked, received;
-    int offer; /* the offer at the frontier, or FRONTIER_REFUSED */
+    bool has_begun, is_warm; /* bytes have come; the buffer has its memory already */
+    int offer;               /* the offer at the frontier, or FRONTIER_REFUSED */
 };
 
 struct fetch {
