@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -130,7 +131,7 @@ make(const struct p2p_ways_options *opt)
     w->relay_ms = p2p_now_ms() + (opt->port != NULL ? P2P_WAYS_RELAY_AFTER_MS : 0);
     if (opt->relay != NULL) {
         w->relay = *opt->relay;
-        memcpy(w->token, opt->token, sizeof(w->token));
+        snprintf(w->token, sizeof(w->token), "%s", opt->token);
     }
     return w;
 }
