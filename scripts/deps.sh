@@ -19,7 +19,7 @@ TEST="g++ clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-pyt
 BENCH="nginx-light curl aria2 rsync wrk opentracker linux-perf iproute2 openssl"
 PROOF="frama-c-base why3 z3"
 # Chroots of other systems, packages, images: what the long tests build.
-PLATFORMS="mmdebstrap debhelper lintian fakeroot buildah qemu-user-static musl-tools"
+PLATFORMS="mmdebstrap debhelper lintian fakeroot buildah qemu-user-static musl-tools prometheus nodejs npm"
 
 sets=() yes=no mode=
 for word in "$@"; do

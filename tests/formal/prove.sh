@@ -24,7 +24,7 @@ for contracts in tests/formal/contracts/*.c; do
     summary=$(grep -o 'Proved goals: *[0-9]* / [0-9]*' "$work/log" || echo "no result")
     echo "$contracts: $summary"
     proven='' all=''
-    read -r proven all < <(echo "$summary" | sed 's/[^0-9]\+/ /g') || true
+    read -r proven all < <(tr -cs 0-9 ' ' <<<"$summary") || true
     if [ -z "${all:-}" ] || [ "$proven" != "$all" ]; then
         grep -E 'Failed|Unknown|Timeout|Stepout|Error|error' "$work/log" >&2 || tail -5 "$work/log" >&2
         status=1

@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
 SCRIPTS = [*PACKAGING.glob("*.sh"), PACKAGING / "desktop" / "p2p-share", PACKAGING / "oci" / "entrypoint.sh", *(ROOT / "scripts").glob("*.sh")]
+OTHER_SCRIPTS = [*PACKAGING.glob("debian/*.postrm"), *(ROOT / "tests").rglob("*.sh"), ROOT / "completions" / "p2p.bash", ROOT / ".ci" / "run"]
 MANUALS = sorted((ROOT / "docs" / "man").glob("*.1"))
 PORTS = {"p2p-peer": 9000, "p2p-ui": 8080, "p2p-discovery": 8000, "p2p-relay": 7100}
 
@@ -144,7 +145,7 @@ def test_the_apt_folder_is_never_overwritten(tmp_path):
 
 @needs("shellcheck")
 def test_scripts_are_clean():
-    run("shellcheck", *SCRIPTS)
+    run("shellcheck", *SCRIPTS, *OTHER_SCRIPTS)
 
 
 def test_scripts_can_be_run():
