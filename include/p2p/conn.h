@@ -151,6 +151,16 @@ struct p2p_offer {
 P2P_MUST_CHECK enum p2p_err p2p_conn_offer(struct p2p_conn *conn,
                                            const struct p2p_offer *offer,
                                            enum p2p_offer_state *state);
+/* Waits for changes in a folder of the peer ("": everywhere), for at most `wait_s`.
+ * `log` and `after` are the place that is known (zeros at first), and become the new
+ * one. `*has_news`: something changed, or it may have. UNSUPPORTED: the peer's program
+ * is too old. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_changes(struct p2p_conn *conn, const char *folder,
+                                             unsigned wait_s, uint64_t *log,
+                                             uint64_t *after, bool *has_news);
+/* Wakes a thread that waits for an answer (it gets CLOSED). From any thread. */
+void p2p_conn_interrupt(struct p2p_conn *conn);
+
 /* Sends a PING and waits for its PONG; `*rtt_us` is the round trip in microseconds.
  * UNSUPPORTED with protocol 1. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us);

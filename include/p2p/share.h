@@ -135,6 +135,17 @@ P2P_MUST_CHECK enum p2p_err p2p_share_list_all(struct p2p_share *share,
                                                const char *after,
                                                struct p2p_share_entry *out, size_t max,
                                                size_t *count);
+/* The number of the last change in any folder of this process. */
+uint64_t p2p_share_changes_now(void);
+/* Visits the names that were shared, changed or removed after the change `after`, in
+ * the order of their numbers, until `visit` says false; it runs under the catalogue's
+ * lock. A name may come several times. False: the list does not go back that far. What
+ * changes while this runs comes again above the number that p2p_share_changes_now had
+ * before. */
+typedef bool p2p_share_visit_change(void *arg, uint64_t change, const char *name);
+bool p2p_share_changes(struct p2p_share *share, uint64_t after,
+                       p2p_share_visit_change *visit, void *arg);
+
 struct p2p_share_totals {
     uint64_t files, bytes;
     uint64_t hashing_files, hashing_bytes; /* the tree or SHA-256 is not ready yet */

@@ -119,6 +119,9 @@ P2P_MUST_CHECK enum p2p_err p2p_shares_list_all(struct p2p_shares *shares,
                                                 const char *after,
                                                 struct p2p_share_entry *out, size_t max,
                                                 size_t *count);
+/* As p2p_share_changes, one folder after the other. */
+bool p2p_shares_changes(struct p2p_shares *shares, uint64_t after,
+                        p2p_share_visit_change *visit, void *arg);
 /* The sums; is_away if any of the folders is. */
 void p2p_shares_totals(struct p2p_shares *shares, struct p2p_share_totals *out);
 /* As p2p_share_file_open. */

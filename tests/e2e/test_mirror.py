@@ -1,6 +1,9 @@
 """p2p mirror: a folder here follows one of a peer; an empty source, kill -9. More in unit tests (test_mirror.c)."""
 
 import json
+import os
+import random
+import time
 
 from conftest import NO_REGISTRY, Program, wait_until
 
@@ -19,8 +22,8 @@ class Keeper(Program):
 class Mirror:
     """A job of the command line, and the keeper that runs it."""
 
-    def __init__(self, suite, peer, folder, *options):
-        self.suite, self.target, self.keeper = suite, suite.folder / "copy", None
+    def __init__(self, suite, peer, folder, *options, every="1s"):
+        self.suite, self.target, self.keeper, self.every = suite, suite.folder / "copy", None, every
         added = self.p2p("add", f"{peer.where}/{folder}", "--to", self.target, *options)
         self.id = added["id"]
         self.start()
@@ -31,7 +34,7 @@ class Mirror:
 
     def start(self):
         keys = self.suite.folder / "cli" / "keys"
-        words = ["keeper", "--every", "1s", "--keys-dir", keys, "--discovery", NO_REGISTRY]
+        words = ["keeper", "--every", self.every, "--keys-dir", keys, "--discovery", NO_REGISTRY]
         self.keeper = self.suite._keep(Keeper("p2p", words, self.suite.folder / "keeper"))
 
     def status(self):
@@ -78,6 +81,7 @@ def test_a_mirror_follows_its_source(suite):
     # What was deleted or changed here comes back; what is only here stays.
     (mirror.target / "2/05.jpg").unlink()
     (mirror.target / "2/08.jpg").write_bytes(b"changed here")
+    mirror.p2p("check", mirror.id)  # while the source tells its changes, rounds are rare
     wait_until(
         lambda: mirror.files() == {**source(peer), "saved.jpg": FILES["photos/1/01.jpg"]}, 60, "it heals"
     )
@@ -102,3 +106,50 @@ def test_a_mirror_follows_its_source(suite):
     assert mirror.status()["state"] == "paused"
     mirror.p2p("remove", mirror.id)
     assert mirror.p2p("list")["mirrors"] == [] and (mirror.target / "new.jpg").exists()
+
+
+def content_of(n):
+    return f"content {n}".encode() * 50
+
+
+def test_news_arrive_at_once_and_kill_9_loses_nothing(suite):
+    """The source tells its changes, so a mirror that looks once an hour follows; then its keeper is killed at random."""
+    peer = suite.peer(files={f"f/{n:02}": content_of(n) for n in range(40)})
+    folder = peer.folder / "shared" / "f"
+    mirror = Mirror(suite, peer, "f", "--delete", every="1h")
+    mirror.wait("in_step", what=lambda job: job["files"] == 40)
+    (folder / "new").write_bytes(b"news")
+    wait_until(lambda: (mirror.target / "new").exists(), 60, "it is here without looking")
+    (folder / "new").write_bytes(b"other news")
+    wait_until(lambda: (mirror.target / "new").read_bytes() == b"other news", 60, "it is replaced")
+
+    rounds = 500 if os.environ.get("P2P_LONG_TESTS") else 8
+    rng = random.Random(15)
+    were = {}
+    for n in range(rounds):
+        name = f"{n % 5:02}"  # few files, so the brake stays out of it
+        were.setdefault(name, set()).add((folder / name).read_bytes())
+        (folder / name).write_bytes(content_of(1000 + n))
+        if n % 4 == 0:
+            (folder / f"more {n}").write_bytes(content_of(n))
+        time.sleep(rng.random() * 0.6)  # anywhere in a round, or between two
+        mirror.keeper.kill()
+        mirror.start()
+        if n % 20 == 19:
+            mirror.p2p("accept", mirror.id)
+
+    def is_same():
+        mirror.p2p("accept", mirror.id)  # in case the machine was so quick that the brake holds
+        return mirror.files() == source_of(folder)
+
+    wait_until(is_same, 120, "everything is here")
+    for name in were:
+        rows = suite.p2p("history", name, "--shared-dir", mirror.target, "--json", check=True)
+        versions = json.loads(rows.stdout)["versions"]
+        assert versions and all(v["kept"] for v in versions), versions
+        numbers = [v["version"] for v in versions]
+        assert numbers == sorted(set(numbers), reverse=True)
+
+
+def source_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,6 +1,7 @@
 // uses p2p-peer tests/unit/fake_registry.c
 /* The serving side of p2p-peer with a client of the core in the same process: shared
  * files arrive; other files, and clients that are not allowed, are refused. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -368,6 +369,18 @@ is_gone(struct p2p_conn *conn, const struct p2p_digest *root)
     return err == P2P_ERR_NOT_FOUND;
 }
 
+static bool
+is_gone_by_name(struct p2p_conn *conn, const char *name)
+{
+    struct p2p_meta meta;
+    enum p2p_err err = P2P_OK;
+
+    for (uint64_t end = p2p_now_ms() + 30000; err == P2P_OK && p2p_now_ms() < end;
+         usleep(20000))
+        err = p2p_conn_meta_by_name(conn, name, &meta);
+    return err == P2P_ERR_NOT_FOUND;
+}
+
 /* What the owner removes, or hides, others cannot get any longer. */
 static void
 what_the_owner_removed_is_gone_for_others(void **state)
@@ -397,6 +410,86 @@ what_the_owner_removed_is_gone_for_others(void **state)
     assert_true(is_gone(conn, &seen.at[1].root));
     assert_int_equal(ask_history(conn, "a", &now), P2P_ERR_NOT_FOUND);
     p2p_conn_close(conn);
+}
+
+/* ---- The list of changes ---- */
+
+struct waiting {
+    struct world *w;
+    struct p2p_conn *conn;
+    const char *folder;
+    uint64_t log, after;
+    bool has_news;
+    enum p2p_err err;
+};
+
+static void *
+wait_for_news(void *arg)
+{
+    struct waiting *q = arg;
+
+    q->err = P2P_OK;
+    q->has_news = false;
+    while (q->err == P2P_OK && !q->has_news)
+        q->err =
+            p2p_conn_changes(q->conn, q->folder, 60, &q->log, &q->after, &q->has_news);
+    return NULL;
+}
+
+/* A client that waits hears of a change in its folder at once, and of no other. */
+static void
+a_change_wakes_who_waits_for_it(void **state)
+{
+    struct world *w = *state;
+    struct waiting q = {.w = w, .folder = "sub"};
+    pthread_t thread;
+    uint64_t log, after;
+    bool has_news;
+
+    scratch_folder(&w->scratch, "s/sub");
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &q.conn), P2P_OK);
+    /* At first everything may have changed. */
+    assert_int_equal(p2p_conn_changes(q.conn, "sub", 0, &q.log, &q.after, &q.has_news),
+                     P2P_OK);
+    assert_true(q.has_news && q.log != 0);
+    assert_int_equal(p2p_conn_changes(q.conn, "sub", 0, &q.log, &q.after, &q.has_news),
+                     P2P_OK);
+    assert_false(q.has_news);
+    scratch_put(&w->scratch, "s/elsewhere", "x");
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), 20000), P2P_OK);
+    log = q.log;
+    after = q.after;
+    assert_int_equal(p2p_conn_changes(q.conn, "sub", 0, &log, &after, &has_news),
+                     P2P_OK);
+    assert_false(has_news);
+    log = q.log;
+    after = q.after;
+    assert_int_equal(p2p_conn_changes(q.conn, "", 0, &log, &after, &has_news), P2P_OK);
+    assert_true(has_news);
+    assert_int_equal(p2p_conn_changes(q.conn, "../x", 0, &log, &after, &has_news),
+                     P2P_ERR_NOT_FOUND);
+
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_news, &q), 0);
+    scratch_put(&w->scratch, "s/sub/new", "y");
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), 20000), P2P_OK);
+    server_files_changed(w->server);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(q.err, P2P_OK);
+    assert_true(q.has_news);
+
+    /* Other rules are other news; and another log is not believed. */
+    assert_int_equal(p2p_grants_set_private(w->own->dir, "", NULL, 0), P2P_OK);
+    assert_true(is_gone_by_name(q.conn, "a"));
+    assert_int_equal(p2p_conn_changes(q.conn, "sub", 0, &q.log, &q.after, &has_news),
+                     P2P_OK);
+    assert_true(has_news);
+    scratch_put(&w->scratch, "s/sub/private", "z");
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), 20000), P2P_OK);
+    assert_int_equal(p2p_conn_changes(q.conn, "sub", 0, &q.log, &q.after, &has_news),
+                     P2P_OK);
+    assert_false(has_news); /* nobody may see it */
+    p2p_conn_close(q.conn);
 }
 
 static void
@@ -600,6 +693,7 @@ main(void)
         IN_WORLD(bbr_is_used_where_it_is_allowed),
         IN_WORLD(old_contents_are_for_readers_when_the_owner_says_so),
         IN_WORLD(what_the_owner_removed_is_gone_for_others),
+        IN_WORLD(a_change_wakes_who_waits_for_it),
         cmocka_unit_test(wrong_options_are_refused),
         IN_WORLD(an_announcer_without_a_registry_ends),
         IN_WORLD(a_change_without_a_poke_is_told_with_the_next_heartbeat),

@@ -20,11 +20,14 @@
 #define SOON_MS     2000 /* to look again at what was missing */
 #define BACK_OFF_MS 15000
 #define LONGEST_MS  600000
+#define WATCHED     20 /* rounds are so many times rarer while the source tells changes */
 
 /* What the keeper remembers of a job. */
 struct kept_job {
     char id[P2P_MIRROR_ID_LEN + 1];
     uint64_t next_ms, pause_ms, wishes;
+    struct p2p_mirror_watch *watch; /* NULL: not yet */
+    bool is_listed;                 /* in the last list of jobs */
 };
 
 P2P_MUTEX_KIND(p2p_keeper_lock);
@@ -34,7 +37,7 @@ struct p2p_keeper {
     int lock_fd;
     struct p2p_keeper_lock lock;
     pthread_cond_t news;
-    bool stop P2P_GUARDED_BY(p2p_keeper_lock);
+    bool stop P2P_GUARDED_BY(p2p_keeper_lock), has_news P2P_GUARDED_BY(p2p_keeper_lock);
     pthread_t thread;
     bool is_running;
     /* The thread's own. */
@@ -78,8 +81,8 @@ remember(struct p2p_keeper *k, const char *id)
     for (size_t i = 0; i < k->count; i++)
         if (strcmp(k->jobs[i].id, id) == 0)
             return &k->jobs[i];
-    if (k->count == P2P_MIRRORS_MAX) /* those that were removed */
-        k->count = 0;
+    if (k->count == P2P_MIRRORS_MAX) /* the jobs are fewer: see forget_removed */
+        return NULL;
     struct kept_job *job = &k->jobs[k->count++];
     *job = (struct kept_job){.next_ms = 0};
     memcpy(job->id, id, sizeof(job->id));
@@ -95,6 +98,51 @@ store(struct p2p_keeper *k, const struct p2p_mirror *job)
         p2p_log_warn("cannot store the state of a mirror error=%s", p2p_err_name(err));
     if (k->opt.on_change != NULL)
         k->opt.on_change(k->opt.arg, job);
+}
+
+/* From the thread of a watch. */
+static void
+on_news(void *arg)
+{
+    struct p2p_keeper *k = arg;
+
+    p2p_lock(&k->lock);
+    k->has_news = true;
+    pthread_cond_broadcast(&k->news);
+    p2p_unlock(&k->lock);
+}
+
+static void
+end_watch(struct kept_job *kept)
+{
+    p2p_mirror_watch_stop(kept->watch);
+    kept->watch = NULL;
+}
+
+/* A job that is there gets a watch as soon as its source answered. */
+static void
+watch(struct p2p_keeper *k, struct kept_job *kept, const struct p2p_mirror *job)
+{
+    bool is_there = job->state == P2P_MIRROR_IN_STEP ||
+                    job->state == P2P_MIRROR_WAITING ||
+                    job->state == P2P_MIRROR_WORKING;
+
+    if (!is_there || job->once || !p2p_mirror_watch_is_over(kept->watch))
+        return;
+    end_watch(kept);
+    if (p2p_mirror_watch_start(&k->opt, job, on_news, k, &kept->watch) != P2P_OK)
+        p2p_log_debug("cannot watch the source of a mirror id=%s", job->id);
+}
+
+/* Jobs that were removed. */
+static void
+forget_removed(struct p2p_keeper *k)
+{
+    for (size_t i = k->count; i-- > 0;)
+        if (!k->jobs[i].is_listed) {
+            end_watch(&k->jobs[i]);
+            k->jobs[i] = k->jobs[--k->count];
+        }
 }
 
 /* Pauses rise while the source is away; news of the source are looked for regularly. */
@@ -113,6 +161,9 @@ plan_next(struct p2p_keeper *k, struct kept_job *kept, const struct p2p_mirror *
         kept->pause_ms =
             kept->pause_ms * 2 < LONGEST_MS ? kept->pause_ms * 2 : LONGEST_MS;
     kept->next_ms = p2p_now_ms() + kept->pause_ms;
+    if (!is_away && job->state != P2P_MIRROR_WORKING &&
+        p2p_mirror_watch_is_live(kept->watch))
+        kept->next_ms += (WATCHED - 1) * kept->pause_ms;
 }
 
 static void
@@ -142,6 +193,7 @@ run_job(struct p2p_keeper *k, struct kept_job *kept, struct p2p_mirror *job)
         p2p_mirrors_pause(k->keys_dir, job->id, true) != P2P_OK)
         p2p_log_warn("cannot end a mirror that runs once id=%s", job->id);
     plan_next(k, kept, job);
+    watch(k, kept, job);
 }
 
 static void
@@ -153,11 +205,26 @@ run_due(struct p2p_keeper *k)
 
     if (err != P2P_OK)
         p2p_log_debug("cannot read the mirrors error=%s", p2p_err_name(err));
+    for (size_t i = 0; i < k->count; i++)
+        k->jobs[i].is_listed = false;
+    for (size_t i = 0; i < count; i++) {
+        struct kept_job *kept = remember(k, jobs[i].id);
+        if (kept != NULL)
+            kept->is_listed = true;
+    }
+    if (err == P2P_OK)
+        forget_removed(k);
     for (size_t i = 0; i < count && !is_stopping(k); i++) {
         struct kept_job *kept = remember(k, jobs[i].id);
-        bool is_paused;
+        bool is_paused, has_news;
+        if (kept == NULL)
+            continue;
         uint64_t wishes = p2p_mirrors_wishes(k->keys_dir, jobs[i].id, &is_paused);
-        bool is_due = p2p_now_ms() >= kept->next_ms || wishes != kept->wishes;
+        if (wishes == 0 || is_paused)
+            end_watch(kept);
+        has_news = p2p_mirror_watch_take_news(kept->watch);
+        bool is_due =
+            has_news || p2p_now_ms() >= kept->next_ms || wishes != kept->wishes;
         kept->wishes = wishes;
         if (wishes != 0 && !is_paused && is_due)
             run_job(k, kept, &jobs[i]);
@@ -192,8 +259,9 @@ work(void *arg)
         if (has_lock(k))
             run_due(k);
         p2p_lock(&k->lock);
-        while (!k->stop && p2p_now_ms() < next_ms)
+        while (!k->stop && !k->has_news && p2p_now_ms() < next_ms)
             (void)p2p_wait_until(&k->news, &k->lock, next_ms);
+        k->has_news = false;
         stop = k->stop;
         p2p_unlock(&k->lock);
     }
@@ -237,6 +305,8 @@ p2p_keeper_stop(struct p2p_keeper *k)
     p2p_unlock(&k->lock);
     if (k->is_running)
         pthread_join(k->thread, NULL);
+    for (size_t i = 0; i < k->count; i++)
+        end_watch(&k->jobs[i]);
     p2p_fd_close(&k->lock_fd);
     pthread_cond_destroy(&k->news);
     p2p_mutex_clear(&k->lock);

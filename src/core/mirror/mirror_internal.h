@@ -117,4 +117,23 @@ void p2p_mirror_source_clear(struct p2p_mirror_source *s);
 void p2p_mirror_round(const struct p2p_keeper_options *opt, struct p2p_mirror *job,
                       bool (*stop)(void *arg), void *arg);
 
+/* ---- watch.c ---- */
+
+struct p2p_mirror_watch; /* *returned owned*, free with p2p_mirror_watch_stop */
+
+/* Starts a thread that waits at the source of the job for changes there. `on_news` is
+ * called from it. The options are borrowed until stop. */
+P2P_MUST_CHECK enum p2p_err p2p_mirror_watch_start(const struct p2p_keeper_options *opt,
+                                                   const struct p2p_mirror *job,
+                                                   void (*on_news)(void *arg),
+                                                   void *arg,
+                                                   struct p2p_mirror_watch **out);
+void p2p_mirror_watch_stop(struct p2p_mirror_watch *w); /* NULL is fine */
+/* True while changes at the source are noticed at once. NULL: false. */
+bool p2p_mirror_watch_is_live(const struct p2p_mirror_watch *w);
+/* True if it has ended, and another one may be started. NULL: true. */
+bool p2p_mirror_watch_is_over(const struct p2p_mirror_watch *w);
+/* True if there was a change since the last call. NULL: false. */
+bool p2p_mirror_watch_take_news(struct p2p_mirror_watch *w);
+
 #endif

@@ -449,6 +449,33 @@ p2p_conn_offer(struct p2p_conn *conn, const struct p2p_offer *offer,
 }
 
 enum p2p_err
+p2p_conn_changes(struct p2p_conn *conn, const char *folder, unsigned wait_s,
+                 uint64_t *log, uint64_t *after, bool *has_news)
+{
+    struct p2p_msg question = {.type = P2P_MSG_CHANGES_GET}, answer;
+    const struct p2p_msg_changes *changes = &answer.changes;
+    enum p2p_err err;
+
+    *has_news = false;
+    if (conn->protocol == 1)
+        return P2P_ERR_UNSUPPORTED;
+    question.changes_get.log = *log;
+    question.changes_get.after = *after;
+    question.changes_get.wait_s = (uint16_t)wait_s;
+    question.changes_get.folder = (struct p2p_text){folder, strlen(folder)};
+    if ((err = ask(conn, &question)) != P2P_OK)
+        return err;
+    err = hear(conn, question.req, P2P_MSG_CHANGES,
+               p2p_now_ms() + wait_s * 1000u + conn->timeout_ms, &answer);
+    if (err != P2P_OK)
+        return unsupported(conn, err);
+    *has_news = (changes->flags & P2P_CHANGES_WHOLE) == 0 || changes->count > 0;
+    *log = changes->log;
+    *after = changes->upto;
+    return P2P_OK;
+}
+
+enum p2p_err
 p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us)
 {
     struct p2p_msg question = {.type = P2P_MSG_PING}, answer;

@@ -34,10 +34,6 @@ bool p2p_conn_is_ready(const struct p2p_conn *conn);
 /* The error that an ERROR message stands for; its text is kept in conn->said. */
 enum p2p_err p2p_conn_refusal(struct p2p_conn *conn, const struct p2p_msg *msg);
 
-/* Wakes a thread that waits in receive (it gets CLOSED) or is still connecting (it gets
- * CANCELLED). From any thread. */
-void p2p_conn_interrupt(struct p2p_conn *conn);
-
 /* Like p2p_conn_open, but calls `on_socket` with the connection before there is a
  * socket (so that connecting can be interrupted) and again when there is one, and with
  * NULL before it frees a connection that failed. */

@@ -326,6 +326,22 @@ p2p_share_list_all(struct p2p_share *s, const char *after, struct p2p_share_entr
     return list(s, after, true, out, max, count);
 }
 
+uint64_t
+p2p_share_changes_now(void)
+{
+    return p2p_recent_now();
+}
+
+bool
+p2p_share_changes(struct p2p_share *s, uint64_t after, p2p_share_visit_change *visit,
+                  void *arg)
+{
+    p2p_read_lock(&s->catalogue.lock);
+    bool is_whole = p2p_recent_since(&s->catalogue.recent, after, visit, arg);
+    p2p_rw_unlock(&s->catalogue.lock);
+    return is_whole;
+}
+
 void
 p2p_share_totals(struct p2p_share *s, struct p2p_share_totals *out)
 {

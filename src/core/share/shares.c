@@ -420,6 +420,42 @@ p2p_shares_list_all(struct p2p_shares *shares, const char *after,
     return list(shares, p2p_share_list_all, after, out, max, count);
 }
 
+/* The visitor of p2p_shares_changes, for one of the folders. */
+struct inner_changes {
+    const struct p2p_shares *shares;
+    size_t folder;
+    p2p_share_visit_change *visit;
+    void *arg;
+    bool is_over;
+};
+
+static bool
+visit_inner(void *arg, uint64_t change, const char *name)
+{
+    struct inner_changes *in = arg;
+    char whole[P2P_NAME_MAX + 1];
+
+    snprintf(whole, sizeof(whole), "%s", name);
+    if (is_hidden(in->shares, in->folder, name) ||
+        !put_name(&in->shares->folders.at[in->folder], whole))
+        return true;
+    in->is_over = !in->visit(in->arg, change, whole);
+    return !in->is_over;
+}
+
+bool
+p2p_shares_changes(struct p2p_shares *shares, uint64_t after,
+                   p2p_share_visit_change *visit, void *arg)
+{
+    struct inner_changes in = {.shares = shares, .visit = visit, .arg = arg};
+    bool is_whole = true;
+
+    for (in.folder = 0; in.folder < shares->folders.count && is_whole && !in.is_over;
+         in.folder++)
+        is_whole = p2p_share_changes(shares->at[in.folder], after, visit_inner, &in);
+    return is_whole;
+}
+
 void
 p2p_shares_totals(struct p2p_shares *shares, struct p2p_share_totals *out)
 {

@@ -46,6 +46,7 @@ loop_new(struct server *s, int listen_fd, struct loop **out)
     TAILQ_INIT(&loop->throttled);
     TAILQ_INIT(&loop->waiting);
     TAILQ_INIT(&loop->parked);
+    loop->parked_until_ms = P2P_NO_DEADLINE;
     TAILQ_INIT(&loop->graveyard);
     for (int i = 0; i < CONN_TIMERS; i++)
         TAILQ_INIT(&loop->timers[i]);
@@ -261,13 +262,23 @@ loop_park(struct loop *loop, struct conn *c)
     c->is_parked = true;
 }
 
+void
+loop_park_until(struct loop *loop, struct conn *c, uint64_t until_ms)
+{
+    loop_park(loop, c);
+    if (until_ms < loop->parked_until_ms)
+        loop->parked_until_ms = until_ms;
+}
+
 static void
 release_parked(struct loop *loop)
 {
     struct conn *c;
 
-    if (!atomic_exchange(&loop->files_changed, false))
+    if (!atomic_exchange(&loop->files_changed, false) &&
+        p2p_now_ms() < loop->parked_until_ms)
         return;
+    loop->parked_until_ms = P2P_NO_DEADLINE;
     while ((c = TAILQ_FIRST(&loop->parked)) != NULL) {
         TAILQ_REMOVE(&loop->parked, c, park_link);
         c->is_parked = false;
@@ -373,6 +384,8 @@ sleep_ms(const struct loop *loop)
         if (c != NULL && c->timer_at_ms < next)
             next = c->timer_at_ms;
     }
+    if (loop->parked_until_ms < next)
+        next = loop->parked_until_ms;
     if (!TAILQ_EMPTY(&loop->waiting) && now + WAITING_LOOK_MS < next)
         next = now + WAITING_LOOK_MS;
     if (loop->accept_paused && loop->accept_again_ms < next)

@@ -49,6 +49,7 @@ struct loop {
     uint64_t accept_again_ms;
     uint64_t stop_at_ms; /* P2P_NO_DEADLINE until it is stopping */
 
+    uint64_t parked_until_ms; /* when the first parked request is over */
     struct conn_list all, run, throttled, waiting, parked, graveyard;
     _Atomic bool files_changed;  /* parked requests may have an answer now */
     _Atomic bool access_changed; /* connected clients may be refused now */
@@ -118,6 +119,8 @@ void loop_throttle(struct loop *loop, struct conn *c, uint64_t wait_us);
 void loop_unthrottle(struct loop *loop, struct conn *c);
 /* Runs the connection again when the shared files have changed. */
 void loop_park(struct loop *loop, struct conn *c);
+/* The same, at this time at the latest. */
+void loop_park_until(struct loop *loop, struct conn *c, uint64_t until_ms);
 /* Makes room: closes the connection of the unknown client that has been idle for
  * longest, but not `asking`. False: there is none. */
 bool loop_close_idle_stranger(struct loop *loop, const struct conn *asking);

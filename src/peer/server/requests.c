@@ -103,6 +103,20 @@ requests_resume(struct requests *r)
     TAILQ_CONCAT(&r->list, &r->parked, link);
 }
 
+bool
+requests_has(const struct requests *r, enum p2p_msg_type type)
+{
+    const struct request *request;
+
+    TAILQ_FOREACH(request, &r->list, link)
+    if (request->type == type)
+        return true;
+    TAILQ_FOREACH(request, &r->parked, link)
+    if (request->type == type)
+        return true;
+    return false;
+}
+
 struct request *
 requests_find(struct requests *r, uint32_t req)
 {

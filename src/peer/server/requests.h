@@ -15,12 +15,13 @@
 struct request {
     TAILQ_ENTRY(request) link;
     enum p2p_msg_type type; /* META_GET, LAYER_GET, GET, LIST_GET, HASH_GET, INFO_GET,
-                               HISTORY_GET,
+                               HISTORY_GET, CHANGES_GET,
                                PING, or OFFERED and ERROR to send */
     uint32_t req;
     struct p2p_digest root;
     uint64_t first; /* GET: offset; LAYER_GET: next hash; META_GET: by; PING: its value;
-                       HISTORY_GET: before */
+                       HISTORY_GET: before; CHANGES_GET: after */
+    uint64_t log, until_ms;      /* CHANGES_GET: until then it may wait */
     uint32_t length;             /* GET: bytes; LAYER_GET: hashes left */
     uint32_t done;               /* GET: bytes already sent */
     uint8_t flags;               /* GET */
@@ -61,6 +62,8 @@ void requests_remove(struct requests *r, struct request *request); /* frees it *
  * the queue. */
 void requests_park(struct requests *r, struct request *request);
 void requests_resume(struct requests *r);
+/* True if a request of this type has no answer yet. */
+bool requests_has(const struct requests *r, enum p2p_msg_type type);
 struct request *requests_find(struct requests *r, uint32_t req);
 /* Replaces a queued request by the error that answers it. */
 void requests_fail(struct requests *r, struct request *request, uint16_t code,

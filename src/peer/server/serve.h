@@ -69,6 +69,16 @@ P2P_MUST_CHECK enum p2p_err serve_history(struct conn *c, struct request *reques
                                           const struct history_page **out);
 void seek_free(struct seek *seek);
 
+/* ---- The list of changes (serve_changes.c) ---- */
+
+/* Takes CHANGES?. P2P_OK, or the error that answers it. */
+P2P_MUST_CHECK enum p2p_err serve_changes_take(const struct conn *c,
+                                               struct request *request,
+                                               const struct p2p_msg_changes_get *msg);
+/* Writes the answer. BUSY: nothing has changed yet, and the request is parked. */
+P2P_MUST_CHECK enum p2p_err serve_changes(struct conn *c, struct request *request,
+                                          struct p2p_wr *wr);
+
 /* For protocol 1: the content of the last META to this client, so that a download never
  * mixes chunks of two versions of a file. */
 struct promise {

@@ -48,6 +48,17 @@ serve2_refuse(struct conn *c, uint32_t req, unsigned code, const char *text)
                      : queue(c, P2P_MSG_TICKET, req, none, &request);
 }
 
+/* Answers an invalid request with the reason. */
+static void
+fail(struct conn *c, struct request *request, enum p2p_err why)
+{
+    const char *text = p2p_err_text(why);
+
+    if (why == P2P_ERR_BUSY)
+        text = "the file is still being hashed; try again in 1 s";
+    requests_fail(&c->requests, request, (uint16_t)p2p_err_wire_code(why), text);
+}
+
 static enum p2p_err
 take_request(struct conn *c, const struct p2p_msg *msg)
 {
@@ -62,12 +73,17 @@ take_request(struct conn *c, const struct p2p_msg *msg)
         text = msg->meta_get.name;
     else if (msg->type == P2P_MSG_LIST_GET)
         text = msg->cursor;
+    else if (msg->type == P2P_MSG_CHANGES_GET)
+        text = msg->changes_get.folder;
     else if (msg->type == P2P_MSG_HISTORY_GET)
         text = msg->history_get.name;
     /* No file has a name this long, so it is not stored while the request waits. */
     if (text.len > P2P_NAME_MAX)
         return queue_error(c, msg->req, p2p_err_wire_code(P2P_ERR_NAME),
                            p2p_err_text(P2P_ERR_NAME));
+    if (msg->type == P2P_MSG_CHANGES_GET &&
+        requests_has(&c->requests, P2P_MSG_CHANGES_GET))
+        return queue_error(c, msg->req, 8, "one CHANGES? at a time");
     if ((err = queue(c, msg->type, msg->req, text, &request)) != P2P_OK)
         return err;
     switch (msg->type) {
@@ -88,6 +104,10 @@ take_request(struct conn *c, const struct p2p_msg *msg)
         break;
     case P2P_MSG_HASH_GET:
         request->root = msg->root;
+        break;
+    case P2P_MSG_CHANGES_GET:
+        if ((err = serve_changes_take(c, request, &msg->changes_get)) != P2P_OK)
+            fail(c, request, err);
         break;
     case P2P_MSG_HISTORY_GET:
         request->first = msg->history_get.before;
@@ -163,6 +183,7 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
     case P2P_MSG_GET:
     case P2P_MSG_LIST_GET:
     case P2P_MSG_HASH_GET:
+    case P2P_MSG_CHANGES_GET:
     case P2P_MSG_HISTORY_GET:
     case P2P_MSG_PING:
         return take_request(c, &msg);
@@ -248,17 +269,6 @@ put_message(struct conn *c, const struct p2p_msg *msg, size_t *used)
     return record_end(c, len, used);
 }
 
-/* Answers an invalid request with the reason. */
-static void
-fail(struct conn *c, struct request *request, enum p2p_err why)
-{
-    const char *text = p2p_err_text(why);
-
-    if (why == P2P_ERR_BUSY)
-        text = "the file is still being hashed; try again in 1 s";
-    requests_fail(&c->requests, request, (uint16_t)p2p_err_wire_code(why), text);
-}
-
 static enum p2p_err
 answer_error(struct conn *c, struct request *request, size_t *used)
 {
@@ -323,7 +333,7 @@ answer_info(struct conn *c, struct request *request, size_t *used)
 
     p2p_identity_get_about(c->loop->server->opt.identity, &own);
     msg.info.kind = (uint8_t)own.kind;
-    msg.info.features = P2P_FEATURE_HISTORY;
+    msg.info.features = P2P_FEATURE_FEED | P2P_FEATURE_HISTORY;
     if (c->loop->server->opt.inbox != NULL)
         msg.info.features |= P2P_FEATURE_OFFERS;
     msg.info.name = (struct p2p_text){own.name, strlen(own.name)};
@@ -446,6 +456,21 @@ answer_layer(struct conn *c, struct request *request, size_t *used)
     request->length -= count;
     if (request->length == 0)
         requests_remove(&c->requests, request);
+    return err;
+}
+
+static enum p2p_err
+answer_changes(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_wr wr = record_begin(c, *used);
+    enum p2p_err err = serve_changes(c, request, &wr);
+    size_t len;
+
+    if (err != P2P_OK) /* parked: the next request may be answered */
+        return err == P2P_ERR_BUSY ? P2P_OK : err;
+    if ((err = p2p_wr_end(&wr, &len)) == P2P_OK)
+        err = record_end(c, len, used);
+    requests_remove(&c->requests, request);
     return err;
 }
 
@@ -618,6 +643,8 @@ answer(struct conn *c, struct request *request, size_t *used)
         return answer_list(c, request, used);
     case P2P_MSG_HASH_GET:
         return answer_hash(c, request, used);
+    case P2P_MSG_CHANGES_GET:
+        return answer_changes(c, request, used);
     case P2P_MSG_HISTORY_GET:
         return answer_history(c, request, used);
     case P2P_MSG_INFO_GET:

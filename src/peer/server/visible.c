@@ -63,6 +63,12 @@ may(void *arg, const char *name)
     return !is_guest(c) && p2p_access_may(c->loop->rules, &caller, name);
 }
 
+bool
+visible_may(const struct conn *c, const char *name)
+{
+    return may((void *)(uintptr_t)c, name);
+}
+
 /* ---- Old contents ---- */
 
 /* True if this client may ask for old contents. */
