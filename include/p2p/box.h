@@ -86,6 +86,13 @@ struct p2p_reach_offer {
 P2P_MUST_CHECK enum p2p_err p2p_reach_offer(struct p2p_discovery *d, size_t registry,
                                             struct p2p_reach_offer *out);
 
+/* The same, or the last answer if that is younger than five minutes: a call shall not
+ * wait for it. */
+P2P_MUST_CHECK enum p2p_err p2p_reach_offer_soon(struct p2p_discovery *d,
+                                                 size_t registry,
+                                                 const struct p2p_stop *stop,
+                                                 struct p2p_reach_offer *out);
+
 /* A relay, and a token for each side. */
 struct p2p_relay_pass {
     struct p2p_addr relay;

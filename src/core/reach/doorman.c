@@ -80,10 +80,12 @@ struct answering {
     size_t registry;
     struct p2p_call call;
     struct p2p_channel_port *port; /* NULL: without a channel */
+    struct p2p_relay_pass pass;    /* without a relay: an empty host */
+    enum p2p_err no_pass;          /* why there is none */
 };
 
 static enum p2p_err
-post_answer(const struct answering *a, const struct p2p_relay_pass *pass)
+post_answer(const struct answering *a)
 {
     struct p2p_doorman *d = a->doorman;
     struct p2p_call answer = {
@@ -93,12 +95,12 @@ post_answer(const struct answering *a, const struct p2p_relay_pass *pass)
         .expires_s =
             p2p_discovery_time_s(d->opt.discovery, a->registry) + P2P_CALL_LIFE_S,
         .called = a->call.channel.fingerprint,
-        .relay = pass->relay,
+        .relay = a->pass.relay,
     };
     char box[P2P_BOX_TEXT], *json = NULL;
     enum p2p_err err;
 
-    memcpy(answer.token, pass->caller, sizeof(answer.token));
+    memcpy(answer.token, a->pass.caller, sizeof(answer.token));
     if (a->port != NULL)
         p2p_channel_port_tell(a->port, &answer.channel);
     p2p_box_of_number(&a->call.reply, box);
@@ -111,22 +113,37 @@ post_answer(const struct answering *a, const struct p2p_relay_pass *pass)
     return err;
 }
 
-/* A port for the channel if the caller has one, and tokens for a relay; one of both is
- * enough for an answer. */
+static void *
+get_pass(void *arg)
+{
+    struct answering *a = arg;
+    struct p2p_doorman *d = a->doorman;
+
+    a->no_pass = p2p_relay_request(d->opt.discovery, a->registry,
+                                   p2p_identity_key(d->opt.identity), &a->call, d->stop,
+                                   &a->pass);
+    if (a->no_pass != P2P_OK)
+        memset(&a->pass, 0, sizeof(a->pass));
+    return NULL;
+}
+
+/* A port for the channel if the caller has one, and tokens for a relay, both at once;
+ * one of both is enough for an answer. */
 static enum p2p_err
-make_ways(struct answering *a, struct p2p_relay_pass *pass)
+make_ways(struct answering *a)
 {
     struct p2p_doorman *d = a->doorman;
-    enum p2p_err err;
+    pthread_t thread;
+    bool is_beside = a->call.channel.ufrag[0] != '\0' &&
+                     pthread_create(&thread, NULL, get_pass, a) == 0;
 
-    memset(pass, 0, sizeof(*pass));
+    if (!is_beside)
+        (void)get_pass(a);
     if (a->call.channel.ufrag[0] != '\0')
         a->port = p2p_gather(d->opt.discovery, a->registry, d->stop);
-    err = p2p_relay_request(d->opt.discovery, a->registry,
-                            p2p_identity_key(d->opt.identity), &a->call, d->stop, pass);
-    if (err != P2P_OK)
-        memset(pass, 0, sizeof(*pass));
-    return a->port != NULL ? P2P_OK : err;
+    if (is_beside)
+        pthread_join(thread, NULL);
+    return a->port != NULL ? P2P_OK : a->no_pass;
 }
 
 static void
@@ -145,13 +162,13 @@ hand_over(struct answering *a, const struct p2p_way *way)
 /* The way that opens first, and a moment later the other one, if the caller has taken
  * that. */
 static enum p2p_err
-open_ways(struct answering *a, const struct p2p_relay_pass *pass)
+open_ways(struct answering *a)
 {
     const struct p2p_ways_options opt = {
         .port = a->port,
         .peer = &a->call.channel,
-        .relay = pass->relay.host[0] != '\0' ? &pass->relay : NULL,
-        .token = pass->callee,
+        .relay = a->pass.relay.host[0] != '\0' ? &a->pass.relay : NULL,
+        .token = a->pass.callee,
         .stop = a->doorman->stop,
     };
     struct p2p_ways *ways;
@@ -174,13 +191,12 @@ open_ways(struct answering *a, const struct p2p_relay_pass *pass)
 static enum p2p_err
 answer(struct answering *a)
 {
-    struct p2p_relay_pass pass;
-    enum p2p_err err = make_ways(a, &pass);
+    enum p2p_err err = make_ways(a);
 
     if (err == P2P_OK)
-        err = post_answer(a, &pass);
+        err = post_answer(a);
     if (err == P2P_OK)
-        err = open_ways(a, &pass);
+        err = open_ways(a);
     p2p_channel_port_close(a->port);
     a->port = NULL;
     return err;
@@ -215,7 +231,7 @@ start_answer(struct p2p_doorman *d, size_t registry, const struct p2p_call *call
     bool is_started = false;
 
     if (a != NULL && pthread_attr_init(&detached) == 0) {
-        *a = (struct answering){d, registry, *call, NULL};
+        *a = (struct answering){.doorman = d, .registry = registry, .call = *call};
         pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
         is_started = pthread_create(&thread, &detached, answer_main, a) == 0;
         pthread_attr_destroy(&detached);
@@ -306,8 +322,12 @@ listen_main(void *arg)
 
     p2p_box_of_peer(p2p_identity_id(d->opt.identity), box);
     while (!p2p_stop_is_set(d->stop)) {
-        enum p2p_err err =
-            p2p_box_read(d->opt.discovery, l->registry, &wait, &after, on_message, l);
+        struct p2p_reach_offer offer;
+        enum p2p_err err;
+
+        /* So that no call waits for it. Without it, a call asks again. */
+        (void)!p2p_reach_offer_soon(d->opt.discovery, l->registry, d->stop, &offer);
+        err = p2p_box_read(d->opt.discovery, l->registry, &wait, &after, on_message, l);
         if (err == P2P_OK) {
             pause_ms = PAUSE_MIN_MS;
             continue;

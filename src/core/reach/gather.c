@@ -44,7 +44,7 @@ p2p_gather(struct p2p_discovery *d, size_t registry, const struct p2p_stop *stop
     struct p2p_channel_port *port = NULL;
     struct p2p_reach_offer offer;
     size_t count = 0;
-    enum p2p_err err = p2p_reach_offer(d, registry, &offer);
+    enum p2p_err err = p2p_reach_offer_soon(d, registry, stop, &offer);
 
     if (err == P2P_OK && offer.stun[0].port != 0)
         count = resolve(&offer.stun[0], stop, stun, SERVERS_MAX);

@@ -17,6 +17,7 @@ enum {
     LOGIN_S = 600, /* how long a permission to read is valid */
     MESSAGES_MAX = 64,
     DROP_MS = 1000,
+    OFFER_MS = 300 * 1000,
 };
 
 size_t
@@ -286,12 +287,33 @@ take_offer(const cJSON *json, const char *url, struct p2p_reach_offer *out)
         out->relay = addr;
 }
 
-enum p2p_err
-p2p_reach_offer(struct p2p_discovery *d, size_t registry, struct p2p_reach_offer *out)
+static bool
+has_offer(struct p2p_discovery *d, size_t registry, struct p2p_reach_offer *out)
+{
+    p2p_lock(&d->lock);
+    bool has = p2p_now_ms() < d->at[registry].offer_until_ms;
+    *out = d->at[registry].offer;
+    p2p_unlock(&d->lock);
+    return has;
+}
+
+static void
+keep_offer(struct p2p_discovery *d, size_t registry,
+           const struct p2p_reach_offer *offer)
+{
+    p2p_lock(&d->lock);
+    d->at[registry].offer = *offer;
+    d->at[registry].offer_until_ms = p2p_now_ms() + OFFER_MS;
+    p2p_unlock(&d->lock);
+}
+
+static enum p2p_err
+ask_offer(struct p2p_discovery *d, size_t registry, const struct p2p_stop *stop,
+          struct p2p_reach_offer *out)
 {
     struct p2p_http_call call = {
         .method = "GET", .url = p2p_http_url(d->at[registry].url, "/reach", NULL, 0)};
-    enum p2p_err err = run(d, registry, &call, d->timeout_ms, NULL);
+    enum p2p_err err = run(d, registry, &call, d->timeout_ms, stop);
     cJSON *json = err == P2P_OK ? p2p_json_parse(call.answer, call.len) : NULL;
 
     memset(out, 0, sizeof(*out));
@@ -299,9 +321,24 @@ p2p_reach_offer(struct p2p_discovery *d, size_t registry, struct p2p_reach_offer
         err = P2P_ERR_NOT_REGISTRY;
     if (err == P2P_OK)
         take_offer(json, d->at[registry].url, out);
+    if (err == P2P_OK)
+        keep_offer(d, registry, out);
     cJSON_Delete(json);
     p2p_http_call_clear(&call);
     return err;
+}
+
+enum p2p_err
+p2p_reach_offer(struct p2p_discovery *d, size_t registry, struct p2p_reach_offer *out)
+{
+    return ask_offer(d, registry, NULL, out);
+}
+
+enum p2p_err
+p2p_reach_offer_soon(struct p2p_discovery *d, size_t registry,
+                     const struct p2p_stop *stop, struct p2p_reach_offer *out)
+{
+    return has_offer(d, registry, out) ? P2P_OK : ask_offer(d, registry, stop, out);
 }
 
 /* ---- relays ---- */

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "core/registry/json.h"
+#include "p2p/box.h"
 #include "p2p/discovery.h"
 #include "p2p/lock.h"
 
@@ -137,6 +138,9 @@ struct p2p_registry {
     char detail[160] P2P_GUARDED_BY(p2p_discovery_lock);
     /* Where the registry saw the last registration come from; "": it did not say. */
     char seen_ip[64] P2P_GUARDED_BY(p2p_discovery_lock);
+    /* What it offers to peers that look for a path, until that is too old. */
+    struct p2p_reach_offer offer P2P_GUARDED_BY(p2p_discovery_lock);
+    uint64_t offer_until_ms P2P_GUARDED_BY(p2p_discovery_lock);
     /* The registry's clock from its Date header (0 if none), and our monotonic time
      * when it arrived. From both follows the registry's time now, even if our time of
      * day changes. */
