@@ -573,41 +573,6 @@ mounts_beneath_are_noticed(void **state)
     assert_int_equal(shared_find(f, "other"), P2P_OK);
 }
 
-/* A write under one name, which its time does not show, while the other name is being
- * hashed. */
-static void
-a_write_under_another_name_is_noticed(void **state)
-{
-    struct shared *f = *state;
-    enum { SIZE = 400000, ROUNDS = 12 };
-    uint64_t until = p2p_now_ms() + IDLE_MS;
-
-    put(f, "one", "first");
-    assert_int_equal(
-        link(scratch_path(&f->scratch, "s/one"), scratch_path(&f->scratch, "s/two")),
-        0);
-    shared_open(f, 0);
-    shared_settle(f);
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        int fd = open(scratch_path(&f->scratch, "s/one"), O_WRONLY | O_CLOEXEC);
-        struct stat st;
-        assert_true(fd >= 0 && ftruncate(fd, SIZE) == 0);
-        assert_true(pwrite(fd, &round, sizeof(round), 0) == sizeof(round));
-        assert_int_equal(fstat(fd, &st), 0);
-        usleep(40000 + 5000 * round); /* about when it is hashed */
-        assert_true(pwrite(fd, &round, sizeof(round), 1000) == sizeof(round));
-        const struct timespec times[2] = {st.st_atim, st.st_mtim};
-        assert_int_equal(futimens(fd, times), 0);
-        close(fd);
-        do {
-            assert_true(p2p_now_ms() < until);
-            shared_settle(f);
-        } while (shared_find(f, "one") || shared_find(f, "two") ||
-                 memcmp(shared_entry(f, "one").root.b, shared_entry(f, "two").root.b,
-                        sizeof(struct p2p_digest)) != 0);
-    }
-}
-
 static void
 thousands_of_files_page_in_order(void **state)
 {
@@ -661,7 +626,6 @@ main(void)
         SHARED(each_folder_has_an_index_of_its_own),
         SHARED(a_scan_can_be_asked_for),
         SHARED(mounts_beneath_are_noticed),
-        SHARED(a_write_under_another_name_is_noticed),
         SHARED(thousands_of_files_page_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,7 @@ struct p2p_hash_job {
     int fd;
     bool is_begun, is_busy; /* busy: a thread opens the file, or computes its SHA-256 */
     bool is_sparse;
+    bool has_links;                  /* the file had several names when it was opened */
     struct p2p_digest zeros;         /* sparse: the hash of a chunk of zeros */
     uint64_t claimed, done, settled; /* numbers of chunks; settled: all chunks before it
                                       * are hashed */

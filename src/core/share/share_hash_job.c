@@ -114,6 +114,7 @@ p2p_hash_job_open(struct p2p_hash_job *job, const struct p2p_root *root)
 
     if (err)
         return err == P2P_ERR_NOT_FOUND ? P2P_ERR_FILE_CHANGED : err;
+    job->has_links = st.st_nlink > 1;
     job->is_sparse = (uint64_t)st.st_blocks * 512 < job->state.size;
     err = p2p_hash_job_check(job);
     if (!err)

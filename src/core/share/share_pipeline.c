@@ -548,14 +548,15 @@ number_version(struct p2p_share *s, struct p2p_file_facts *facts,
 }
 
 /* A write under another name of the file, while this one was hashed, is reported for
- * that name only. The time of the inode tells of it. */
+ * that name only, which may be gone since. The time of the inode tells of it. */
 static void
-doubt_linked(struct p2p_share *s, struct p2p_item *item)
+doubt_linked(struct p2p_share *s, struct p2p_item *item, bool had_links)
 {
     struct p2p_file_state now;
     struct stat st;
 
-    if (p2p_root_stat(s->root, item->name, &st) != P2P_OK || st.st_nlink < 2)
+    if (p2p_root_stat(s->root, item->name, &st) != P2P_OK ||
+        (st.st_nlink < 2 && !had_links))
         return;
     now = p2p_file_state_of(&st);
     if (p2p_file_state_compare(&now, &item->facts.state) == P2P_FILE_TOUCHED)
@@ -582,7 +583,7 @@ accept_tree(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job
     if (p2p_catalogue_set_ready(&s->catalogue, item, &facts, layer) != P2P_OK)
         return;
     put(s, item);
-    doubt_linked(s, item);
+    doubt_linked(s, item, job->has_links);
     p2p_pipeline_want_sha256(s, item);
 }
 

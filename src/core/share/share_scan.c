@@ -206,7 +206,10 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
             compare_ready(s, item, st, is_told);
     } else if (item->state == P2P_ITEM_PENDING && is_known &&
                (item->job || item->is_queued)) {
-        item->facts.state.ctime_ns = now.ctime_ns;
+        /* A write under another name may be the reason, after the job has read that
+         * place: the old time shows it at the end of the job. */
+        if (!item->job || st->st_nlink < 2)
+            item->facts.state.ctime_ns = now.ctime_ns;
     } else if (item->state == P2P_ITEM_REFUSED && change == P2P_FILE_SAME &&
                (item->problem == P2P_ERR_PERMISSION ||
                 item->problem == P2P_ERR_TOO_LARGE)) {
