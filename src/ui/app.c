@@ -18,6 +18,7 @@
 #include "ui/folders/listing.h"
 #include "ui/folders/thumbs.h"
 #include "ui/folders/trash.h"
+#include "ui/offers/offers.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
 #include "ui/routes.h"
@@ -310,6 +311,19 @@ start_parts(struct ui_app *app)
         ui_transfers_start(app->transfers) != P2P_OK ||
         ui_watch_start(app->watch, ui_chores_run, app->chores) != P2P_OK)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
+    app->offers = ui_offers_new(&(struct ui_offers_parts){
+        .keys_dir = app->opt.keys_dir,
+        .identity = app->identity,
+        .access = &app->access,
+        .folders = &app->folders,
+        .peers = app->peers,
+        .transfers = app->transfers,
+        .store = app->store,
+        .events = &app->events,
+        .jobs = app->jobs,
+    });
+    if (app->offers == NULL)
+        return fail(P2P_ERR_NOMEM, "cannot", "start");
     ui_events_open_log(&app->events);
     start_keeper(app);
     app->access.is_ready = true;
@@ -364,6 +378,7 @@ ui_app_close(struct ui_app *app)
     ui_peers_stop(app->peers);
     ui_watch_stop(app->watch);
     ui_jobs_free(app->jobs);
+    ui_offers_free(app->offers);
     ui_transfers_free(app->transfers);
     (void)p2p_reach_settle(P2P_REACH_SETTLE_MS);
     p2p_tender_stop(app->folders.keeping);

@@ -25,6 +25,7 @@
 
 struct ui_chores;
 struct ui_jobs;
+struct ui_offers;
 struct ui_store;
 struct ui_watch;
 
@@ -50,6 +51,7 @@ struct ui_app {
     struct ui_mirrors mirrors;
     struct ui_transfers *transfers;
     struct ui_transfers_api transfers_api;
+    struct ui_offers *offers;
     struct ui_watch *watch;
     struct ui_chores *chores;
 

@@ -14,6 +14,7 @@
 #include "ui/folders/versions_api.h"
 #include "ui/grants_api.h"
 #include "ui/mirrors_api.h"
+#include "ui/offers/offers.h"
 #include "ui/state/config.h"
 #include "ui/status.h"
 
@@ -30,6 +31,7 @@
 #define CONFIG    offsetof(struct ui_app, config)
 #define FOLDERS   offsetof(struct ui_app, folders)
 #define MIRRORS   offsetof(struct ui_app, mirrors)
+#define OFFERS    offsetof(struct ui_app, offers)
 #define TRANSFERS offsetof(struct ui_app, transfers_api)
 
 const struct http_header ui_headers[] = {
@@ -113,6 +115,14 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/transfers/{id}/resume",       ui_api_transfer_resume,         SMALL, 0, TRANSFERS},
     {"POST",   "/api/transfers/{id}/cancel",       ui_api_transfer_cancel,         SMALL, 0, TRANSFERS},
     {"POST",   "/api/transfers/{id}/retry",        ui_api_transfer_retry,          SMALL, 0, TRANSFERS},
+
+    {"GET",    "/api/offers",                      ui_offers_handle_list,              0, 0, OFFERS},
+    {"POST",   "/api/offers",                      ui_offers_handle_send,           LIST, 0, OFFERS},
+    {"POST",   "/api/offers/folder",               ui_offers_handle_folder,        SMALL, 0, OFFERS},
+    {"POST",   "/api/offers/{id}/accept",          ui_offers_handle_accept,        SMALL, 0, OFFERS},
+    {"POST",   "/api/offers/{id}/decline",         ui_offers_handle_decline,       SMALL, 0, OFFERS},
+    {"POST",   "/api/offers/{id}/always",          ui_offers_handle_always,        SMALL, OWNER, OFFERS},
+    {"DELETE", "/api/offers/{id}",                 ui_offers_handle_delete,            0, 0, OFFERS},
 
     {"GET",    "/api/activity",                    ui_activity_handle,                 0, 0, ACTIVITY},
     {"GET",    "/api/events",                      ui_api_events,                      0, 0, 0},

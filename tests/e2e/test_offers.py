@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from conftest import BIN, environment, wait_until
+from ui_world import API
 
 LIMIT = 60  # generous: for a busy machine
 PHOTO, NOTE = os.urandom(700_000), b"not for everyone"
@@ -86,3 +87,43 @@ def test_declined_and_always(world):
     sender = world.send("--text", "perhaps")
     world.p2p("kitchen", "inbox", "decline", world.waiting()["id"])
     ends(sender, 7, "declined")
+
+
+def listed(ui, **wanted):
+    answer = API.check("GET", "/api/offers", ui.api.request("GET", "/api/offers")).json()
+    return [o for o in answer["offers"] if all(o[key] == value for key, value in wanted.items())]
+
+
+def test_between_the_dashboards(world):
+    """Study sends a private folder; Kitchen accepts and gets it, and nobody else sees it."""
+    suite, registry = world.suite, world.discovery
+    study = suite.ui(name="study", discovery=registry, peer=world.study)
+    kitchen = suite.ui(name="kitchen", discovery=registry, peer=world.kitchen)
+
+    def post(ui, path, status, **body):
+        answer = API.check("POST", path, ui.api.request("POST", path, json=body))
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    folder = post(study, "/api/offers/folder", 201)["path"]
+    (study.shared / folder / "trip").mkdir(parents=True)
+    (study.shared / folder / "trip" / "photo.jpg").write_bytes(PHOTO)
+    to = world.kitchen.peer_id
+    for ui, other in ((kitchen, world.study.peer_id), (study, to)):
+        wait_until(lambda: other in ui.api.request("GET", "/api/peers").text, LIMIT, "each sees the other")
+    wait_until(lambda: "photo.jpg" in study.api.request("GET", "/api/shared").text, LIMIT, "the file is listed")
+    sent = post(study, "/api/offers", 201, to=to, files=[f"{folder}/trip/"], text="Look")
+    one = wait_until(lambda: listed(kitchen, state="waiting", text="Look"), LIMIT, "the offer")[0]
+    assert one["items"] == [{"name": "trip/photo.jpg", "size": len(PHOTO)}] and one["peer"]["name"] == "Study"
+    assert "photo.jpg" not in world.p2p("kitchen", "ls", world.study.peer_id)  # nobody else sees it
+    assert not (kitchen.downloads / "trip").exists()
+    post(kitchen, f"/api/offers/{one['id']}/accept", 200)
+    got = kitchen.downloads / "trip" / "photo.jpg"
+    wait_until(lambda: got.exists() and got.read_bytes() == PHOTO, LIMIT, "the photo is at Kitchen")
+    wait_until(lambda: listed(study, id=sent["id"], state="accepted", direction="out"), LIMIT, "Study knows")
+    assert post(kitchen, f"/api/offers/{one['id']}/decline", 409)["code"] == "wrong_state"
+    post(study, "/api/offers", 404, to=to, files=["nothing"])
+    post(study, "/api/offers", 422, to="device:none", text="x")
+    post(study, "/api/offers", 422, to=to)
+    answer = API.check("DELETE", f"/api/offers/{sent['id']}", study.api.request("DELETE", f"/api/offers/{sent['id']}"))
+    assert answer.status_code == 200 and not listed(study, id=sent["id"])

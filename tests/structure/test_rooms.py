@@ -20,7 +20,7 @@ DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c a
 HTTP = ["text", "source", "."]
 CLI = ["machine", "print", "ask", "get", "send", "commands", "."]
 PEER = ["offers", "history", "inbox", "access", "uploads", "server", "registration", "."]
-UI = ["reply", "state", "access", "pictures", "folders", "peers", "transfers", "."]
+UI = ["reply", "state", "access", "pictures", "folders", "peers", "transfers", "offers", "."]
 
 ROOM_MAX = 22  # sources: about 20
 
