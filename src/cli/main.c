@@ -123,6 +123,7 @@ run(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+    cli_outcome_ask(argc, argv);
     int status = run(argc, argv);
 
     /* Peers hear at once that paths to them are closed. */

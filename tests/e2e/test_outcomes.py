@@ -14,6 +14,10 @@ COMMANDS = [
     ["get", "../x"],
     ["get"],
     ["get", "x", "--no-such-option"],
+    ["get", "x", "--timeout", "soon"],
+    ["nonsense"],
+    ["help", "nonsense"],
+    [],
     ["get", "x", "--from", "127.0.0.1:9", "--timeout", "1s"],
     ["search", "x"],
     ["search"],
@@ -32,7 +36,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_failure_is_an_object_too(suite, words):
-    online = words[0] in ("get", "search", "peers", "ls")
+    online = words[:1] in (["get"], ["search"], ["peers"], ["ls"])
     more = ["--discovery", NO_REGISTRY, "--no-mdns"] if online else []
     run = suite.p2p(*words, "--json", *more)
     assert run.returncode != 0

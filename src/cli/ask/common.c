@@ -18,7 +18,7 @@ cli_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
     enum p2p_err err = p2p_options_parse(set, target, argc, argv, arguments, &text);
 
     *status = err == P2P_ERR_CANCELLED ? 0 : p2p_err_exit_status(err);
-    cli_outcome_begin(set, target, argc, argv, err);
+    cli_outcome_begin(set, target, err);
     return err == P2P_OK;
 }
 

@@ -9,7 +9,8 @@
 #include "p2p/log.h"
 
 static struct {
-    bool is_json, has_outcome;
+    bool is_asked; /* a word of the command line is --json */
+    bool is_parsed, is_json, has_outcome;
     enum p2p_err err;
     char message[CLI_TEXT];
 } outcome;
@@ -24,11 +25,18 @@ has_word(int argc, char **argv, const char *word)
 }
 
 void
-cli_outcome_begin(const struct p2p_option_set *set, const void *target, int argc,
-                  char **argv, enum p2p_err parsed)
+cli_outcome_ask(int argc, char **argv)
 {
-    outcome.is_json = parsed != P2P_OK && parsed != P2P_ERR_CANCELLED &&
-                      has_word(argc, argv, "--json");
+    outcome.is_asked = has_word(argc, argv, "--json");
+}
+
+void
+cli_outcome_begin(const struct p2p_option_set *set, const void *target,
+                  enum p2p_err parsed)
+{
+    outcome.is_parsed = true;
+    outcome.is_json =
+        parsed != P2P_OK && parsed != P2P_ERR_CANCELLED && outcome.is_asked;
     for (size_t i = 0; i < set->count && parsed == P2P_OK; i++)
         if (strcmp(set->options[i].name, "json") == 0)
             outcome.is_json =
@@ -98,6 +106,8 @@ print_outcome(int status)
 int
 cli_outcome_end(int status)
 {
+    /* It failed before there was a command whose options say so. */
+    outcome.is_json |= outcome.is_asked && !outcome.is_parsed && status != 0;
     if (outcome.is_json && !outcome.has_outcome)
         print_outcome(status);
     errno = 0;

@@ -62,9 +62,12 @@ void cli_print_json_if(bool is_ok, struct cJSON *object);
 
 /* ---- outcome.c: with --json stdout tells every outcome, failures included ---- */
 
+/* Before anything else: notes whether --json is among the words, whose order changes
+ * when they are parsed. */
+void cli_outcome_ask(int argc, char **argv);
 /* After the options were parsed: notes whether output is JSON. */
-void cli_outcome_begin(const struct p2p_option_set *set, const void *target, int argc,
-                       char **argv, enum p2p_err parsed);
+void cli_outcome_begin(const struct p2p_option_set *set, const void *target,
+                       enum p2p_err parsed);
 /* Notes the first error and message of the command. */
 void cli_outcome_note(enum p2p_err err, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
