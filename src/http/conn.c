@@ -147,11 +147,11 @@ limit_ms(const struct http_conn *c, enum http_phase phase)
     const struct http_options *opt = &c->server->opt;
     switch (phase) {
     case HTTP_IDLE:
-        return opt->idle_timeout_s * 1000u;
+        return opt->idle_timeout_ms;
     case HTTP_HEADERS:
-        return opt->header_timeout_s * 1000u;
+        return opt->header_timeout_ms;
     case HTTP_BODY:
-        return opt->body_timeout_s * 1000u; /* and more as bytes arrive, see moves() */
+        return opt->body_timeout_ms; /* and more as bytes arrive, see moves() */
     case HTTP_UPLOAD:
         return UPLOAD_SPAN_S * 1000u;
     case HTTP_LINGER:
@@ -185,8 +185,8 @@ http_conn_set_phase(struct http_conn *c, enum http_phase phase)
 static bool
 body_moves(struct http_conn *c, uint64_t now_ms)
 {
-    uint64_t seconds = c->server->opt.body_timeout_s + c->req.received / BODY_MIN_RATE;
-    uint64_t deadline = c->since_ms + seconds * 1000;
+    uint64_t deadline = c->since_ms + c->server->opt.body_timeout_ms +
+                        c->req.received / BODY_MIN_RATE * 1000;
 
     if (c->phase != HTTP_BODY || deadline <= now_ms)
         return false;

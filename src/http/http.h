@@ -91,12 +91,12 @@ struct http_options {
      * first. */
     unsigned max_connections;
     unsigned max_connections_per_ip; /* of an IPv4 address or IPv6 /64; 0: no limit */
-    size_t connection_memory;  /* 0: HTTP_CONNECTION_MEMORY; must hold all headers */
-    unsigned header_timeout_s; /* 0: 10; seconds for the headers, from the connect
-                                * or the end of idle */
-    unsigned idle_timeout_s;   /* 0: 60; seconds of keep-alive without a request */
-    unsigned body_timeout_s; /* 0: 5; seconds for a body, and one more for each 8 KiB of
-                              * it */
+    size_t connection_memory;   /* 0: HTTP_CONNECTION_MEMORY; must hold all headers */
+    unsigned header_timeout_ms; /* 0: 10,000; for the headers, from the connect
+                                 * or the end of idle */
+    unsigned idle_timeout_ms;   /* 0: 60,000; of keep-alive without a request */
+    unsigned body_timeout_ms;   /* 0: 5,000; for a body, and 1,000 more for each 8 KiB
+                                 * of it */
     unsigned answer_timeout_ms; /* 0: 30,000; for a client to read an answer */
     unsigned answer_min_rate;   /* 0: 16 KiB; one more second for each so many bytes */
     size_t body_budget;         /* 0: HTTP_BODY_BUDGET; bytes of all bodies in memory */

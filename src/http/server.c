@@ -112,12 +112,12 @@ fill_defaults(struct http_options *opt)
         opt->max_connections = HTTP_MAX_CONNECTIONS;
     if (opt->connection_memory == 0)
         opt->connection_memory = HTTP_CONNECTION_MEMORY;
-    if (opt->header_timeout_s == 0)
-        opt->header_timeout_s = 10;
-    if (opt->idle_timeout_s == 0)
-        opt->idle_timeout_s = 60;
-    if (opt->body_timeout_s == 0)
-        opt->body_timeout_s = 5;
+    if (opt->header_timeout_ms == 0)
+        opt->header_timeout_ms = 10000;
+    if (opt->idle_timeout_ms == 0)
+        opt->idle_timeout_ms = 60000;
+    if (opt->body_timeout_ms == 0)
+        opt->body_timeout_ms = 5000;
     if (opt->answer_timeout_ms == 0)
         opt->answer_timeout_ms = 30000;
     if (opt->answer_min_rate == 0)
@@ -165,7 +165,8 @@ start_daemon(struct http_server *s)
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, 1024, NULL},
         /* This time-out only affects clients that read answers; senders have their own
          * deadlines (conn.c). */
-        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)opt->idle_timeout_s * 2, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)(opt->idle_timeout_ms / 500 + 1),
+         NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_conn_notify, s},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_on_completed, s},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_on_uri, s},

@@ -186,6 +186,8 @@ static const struct http_header headers[] = {
     {NULL, NULL},
 };
 
+unsigned body_timeout_ms = 1000;
+
 int
 start_http(void **state)
 {
@@ -195,9 +197,9 @@ start_http(void **state)
         .headers = headers,
         .on_end = on_request_end,
         .routes = routes,
-        .header_timeout_s = 1,
-        .body_timeout_s = 1,
-        .idle_timeout_s = 2,
+        .header_timeout_ms = 1000,
+        .body_timeout_ms = body_timeout_ms,
+        .idle_timeout_ms = 2000,
     };
     FILE *f;
     char path[128];

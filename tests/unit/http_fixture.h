@@ -25,6 +25,7 @@
 #include "http/wait.h"
 
 extern struct http_server *server; /* NULL once stop_serving has been called */
+extern unsigned body_timeout_ms;   /* set it before start_http */
 extern int pages_fd;               /* the folder of /pages */
 extern struct http_waitlist *waiters;
 extern struct http_sse *events;

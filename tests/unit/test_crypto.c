@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+#include <openssl/pem.h>
+
+#include "core/crypto/ossl.h"
 #include "p2p/crypto.h"
 #include "p2p/vault.h"
 #include "test_keys.h"
@@ -388,6 +391,33 @@ every_small_prime_factor_is_found(void **state)
     p2p_rsa_free(key);
 }
 
+/* N of the scrypt that protects an encrypted key: in its ASN.1, a SEQUENCE of salt, N,
+ * r = 8 and p = 5. */
+static uint64_t
+scrypt_cost(const char *pem, size_t len)
+{
+    static const uint8_t behind[] = {2, 1, 8, 2, 1, 5};
+    BIO *bio = BIO_new_mem_buf(pem, (int)len);
+    char *name, *header;
+    uint8_t *der;
+    long der_len;
+    uint64_t n = 0;
+
+    assert_int_equal(PEM_read_bio(bio, &name, &header, &der, &der_len), 1);
+    const uint8_t *at = memmem(der, (size_t)der_len, behind, sizeof(behind));
+    assert_non_null(at);
+    const uint8_t *start = at - 1; /* the integer ends here; find its tag */
+    while (!(start[0] == 2 && start[1] == at - start - 2))
+        assert_true(--start > der);
+    for (start += 2; start < at; start++)
+        n = n << 8 | *start;
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(der);
+    BIO_free(bio);
+    return n;
+}
+
 static void
 key_files_with_and_without_a_passphrase(void **state)
 {
@@ -406,7 +436,14 @@ key_files_with_and_without_a_passphrase(void **state)
     assert_int_equal(p2p_rsa_parse_pem(pem, len / 2, NULL, &again), P2P_ERR_KEY_FILE);
     p2p_vault_free(pem);
 
+    /* One that costs what users' keys cost; the others are cheap. */
     assert_int_equal(p2p_rsa_format_pem(key, "correct horse", &pem, &len), P2P_OK);
+    assert_int_equal(scrypt_cost(pem, len), 1 << 14);
+    p2p_vault_free(pem);
+    p2p_rsa_set_scrypt_n(16);
+    assert_int_equal(p2p_rsa_format_pem(key, "correct horse", &pem, &len), P2P_OK);
+    assert_int_equal(scrypt_cost(pem, len), 16);
+    p2p_rsa_set_scrypt_n(0);
     assert_true(p2p_rsa_pem_is_encrypted(pem, len));
     assert_int_equal(p2p_rsa_parse_pem(pem, len, NULL, &again), P2P_ERR_PASSPHRASE);
     assert_null(again);

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <sys/wait.h>
 
+#include "core/crypto/ossl.h"
 #include "keys_fixture.h"
 #include "p2p/vault.h"
 
@@ -377,5 +378,6 @@ main(void)
         WITH_KEYS(a_first_key_gets_the_passphrase_that_is_set),
         WITH_KEYS(programs_that_start_at_once_share_one_key),
     };
+    p2p_rsa_set_scrypt_n(16);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

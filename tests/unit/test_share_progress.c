@@ -17,9 +17,10 @@
 #define CHUNK        P2P_MIB
 #define COUNT        80 /* chunks of the file, which is one large hole */
 #define SIZE         (COUNT * CHUNK + 5)
-#define FALSE_CHUNKS 32   /* two spans */
-#define FALSE_BYTE   0xee /* the hashes in the stored progress, which can be recognized \
-                           */
+#define FALSE_CHUNKS 32 /* two spans */
+#define FALSE_BYTE                                                     \
+    0xee /* the hashes in the stored progress, which can be recognized \
+          */
 
 static void
 make_file(struct shared *f)
@@ -106,8 +107,11 @@ root_with(size_t false_chunks)
         memset(chunk, 0, sizeof(chunk));
         if (i == 0)
             memcpy(chunk, "begin", 5);
-        assert_int_equal(p2p_tree_chunk(&g, chunk, p2p_chunk_length(&g, i), &layer[i]),
-                         P2P_OK);
+        if (i > 1 && i < g.count - 1) /* the same zeros again */
+            layer[i] = layer[1];
+        else
+            assert_int_equal(
+                p2p_tree_chunk(&g, chunk, p2p_chunk_length(&g, i), &layer[i]), P2P_OK);
     }
     memset(layer, FALSE_BYTE, false_chunks * sizeof(layer[0]));
     assert_int_equal(p2p_tree_root(&g, layer, &root), P2P_OK);

@@ -30,6 +30,10 @@ EVP_MD_CTX *p2p_ossl_sha256_ctx(void);
 void p2p_ossl_guard(void);
 void p2p_ossl_unguard(void);
 
+/* For tests: the cost N of scrypt for new passphrases; 0: P2P_SCRYPT_N. */
+#define P2P_SCRYPT_N (1 << 14)
+void p2p_rsa_set_scrypt_n(uint64_t n);
+
 /* Empties OpenSSL's error queue and returns `err`, for the end of a failed function. */
 enum p2p_err p2p_ossl_fail(enum p2p_err err);
 

@@ -1,5 +1,6 @@
 /* RSA-2048 key pairs: generate, read and write them as PKCS#8 PEM. */
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,14 @@
 
 /* The scrypt parameters that OWASP recommends for 16 MiB. OpenSSL's own reader accepts
  * at most 32 MiB, and `openssl pkey` should be able to read the key file. */
-enum { SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 5 };
+enum { SCRYPT_R = 8, SCRYPT_P = 5 };
+static _Atomic uint64_t scrypt_n = P2P_SCRYPT_N;
+
+void
+p2p_rsa_set_scrypt_n(uint64_t n)
+{
+    scrypt_n = n > 0 ? n : P2P_SCRYPT_N;
+}
 
 /* Extracts the public key; false unless the key is RSA with 2048 bits and e = 65537. */
 static bool
@@ -161,7 +169,7 @@ static bool
 write_encrypted(BIO *bio, PKCS8_PRIV_KEY_INFO *info, const char *passphrase)
 {
     X509_ALGOR *scheme = PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), NULL, 0, NULL,
-                                               SCRYPT_N, SCRYPT_R, SCRYPT_P);
+                                               scrypt_n, SCRYPT_R, SCRYPT_P);
     X509_SIG *sealed = NULL;
     bool ok;
 

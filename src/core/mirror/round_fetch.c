@@ -10,9 +10,9 @@
 #include "p2p/download.h"
 #include "p2p/log.h"
 
-#define BATCH   5000
-#define POLL_MS 250
-#define LABEL   "mirror/"
+#define BATCH       5000
+#define POLL_MAX_MS 250
+#define LABEL       "mirror/"
 
 /* A file with another time was written by somebody else since it was published. */
 static void
@@ -35,6 +35,7 @@ wait_for(struct p2p_round *r, struct p2p_download *dl)
     struct p2p_download_status *status = calloc(1, sizeof(*status));
     enum p2p_err space = P2P_OK;
     bool is_over = status == NULL;
+    unsigned pause_ms = 4; /* a small download is over soon */
 
     while (!is_over) {
         p2p_download_status(dl, status);
@@ -46,8 +47,10 @@ wait_for(struct p2p_round *r, struct p2p_download *dl)
             p2p_download_cancel(dl, true);
             is_over = true;
         }
-        if (!is_over)
-            usleep(POLL_MS * 1000);
+        if (!is_over) {
+            usleep(pause_ms * 1000);
+            pause_ms = pause_ms < POLL_MAX_MS / 2 ? 2 * pause_ms : POLL_MAX_MS;
+        }
     }
     free(status);
     enum p2p_err err = p2p_download_wait(dl);

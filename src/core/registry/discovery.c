@@ -67,6 +67,7 @@ p2p_discovery_open(const char *const *urls, size_t count, uint64_t timeout_ms,
         return P2P_ERR_NOMEM;
     p2p_mutex_init(&d->lock);
     p2p_mutex_init(&d->reg_lock);
+    d->page_max = P2P_HTTP_ANSWER_MAX;
     d->timeout_ms = timeout_ms > 0 ? timeout_ms : P2P_TIMEOUT_MS;
     for (size_t i = 0; i < count; i++) {
         struct p2p_registry *r = &d->at[d->count];

@@ -14,8 +14,8 @@ enum { PATIENCE_MS = 1000 };
 /* The whole list may take this many times as long as one page, because a list may be
  * endless. */
 enum { WALK_TIMEOUTS = 3 };
-/* The pages of one registry. A list with more pages is cut off. */
-#define WALK_BYTES_MAX (4 * P2P_HTTP_ANSWER_MAX)
+/* A list that is longer than so many pages of the largest size is cut off. */
+enum { WALK_PAGES_MAX = 4 };
 
 /* ---- Asking all registries, page by page ---- */
 
@@ -54,7 +54,8 @@ on_page(struct walk *walk, size_t registry, const struct p2p_http_call *call,
         strlen(next) <= CURSOR_MAX)
         walk->cursor = strdup(next);
     walk->bytes += call->len;
-    walk->done = walk->cursor == NULL || walk->bytes >= WALK_BYTES_MAX;
+    walk->done =
+        walk->cursor == NULL || walk->bytes >= WALK_PAGES_MAX * call->answer_max;
     cJSON_Delete(json);
 }
 
@@ -69,6 +70,7 @@ walk_round(struct p2p_discovery *d, struct walk *walks, struct p2p_http_call *ca
         if (walks[i].done)
             continue;
         calls[count].method = "GET";
+        calls[count].answer_max = d->page_max;
         calls[count].expected =
             strncmp(path, "/peers", 6) == 0 ? P2P_ANSWER_LIST : P2P_ANSWER_ANY;
         calls[count++].url = page_url(d, i, path, argument, walks[i].cursor);

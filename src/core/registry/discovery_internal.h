@@ -180,6 +180,7 @@ struct p2p_discovery {
     /* One registration at a time; taken before `lock`. */
     struct p2p_discovery_reg_lock reg_lock;
     uint64_t timeout_ms;
+    size_t page_max; /* bytes of one page; tests make it smaller */
     _Atomic bool is_stopping;
     uint64_t last_seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
     /* The number in the file beside the key. */
