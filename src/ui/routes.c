@@ -89,6 +89,7 @@ const struct http_route ui_routes[] = {
     {"DELETE", "/api/versions/{filename}/{version}", ui_versions_handle_delete,        0, OWNER, FOLDERS},
     {"GET",    "/api/versions/{filename}",         ui_versions_handle_list,            0, OWNER, FOLDERS},
     {"DELETE", "/api/versions/{filename}",         ui_versions_handle_delete_all,      0, OWNER, FOLDERS},
+    {"POST",   "/api/rewind",                      ui_versions_handle_rewind,      SMALL, OWNER, FOLDERS},
     {"GET",    "/api/deleted",                     ui_versions_handle_deleted,         0, OWNER, FOLDERS},
     {"GET",    "/api/shared/{filename*}",          ui_files_handle_shared_bytes,       0, 0, FOLDERS},
     {"DELETE", "/api/shared/{filename*}",          ui_files_handle_shared_delete,      0, 0, FOLDERS},

@@ -1,6 +1,7 @@
 """What is replaced or deleted through the dashboard or p2p stays as a version and can be restored."""
 
 import json
+import time
 
 import pytest
 from conftest import NO_REGISTRY, wait_until
@@ -57,6 +58,28 @@ def test_versions_through_the_api(ui):
     assert ui.api.request("POST", f"/api/shared/{quoted('sub/b.txt')}/restore").status_code == 200
     assert (ui.shared / "sub/b.txt").read_bytes() == b"two!"
     assert ui.api.request("GET", "/api/deleted").json()["files"] == []
+
+    # A folder goes back to a time; a trial changes nothing, and it can be taken back.
+    def rewind(**how):
+        return ui.api.request("POST", "/api/rewind", json=how)
+
+    then = max(v["until"] for v in history(ui, "sub/b.txt"))
+    wait_until(lambda: time.time() > then + 2, 30, "the next second")
+    replace(ui, "b.txt", b"other bytes")  # not in the folder
+    (ui.shared / "sub/b.txt").rename(ui.shared / "sub/c.txt")
+    (ui.shared / "sub/c.txt").rename(ui.shared / "sub/b.txt")
+    assert ui.api.delete("shared", "sub/b.txt").status_code == 200
+    plan = rewind(folder="sub", at=then + 1)
+    assert plan.status_code == 200, plan.text
+    assert (plan.json()["restored"], plan.json()["dry_run"], plan.json()["files"][0]["name"]) == (1, True, "sub/b.txt")
+    assert not (ui.shared / "sub/b.txt").exists()
+    assert rewind(folder="sub", at=then + 1, dry_run=False).json()["restored"] == 1
+    assert (ui.shared / "sub/b.txt").read_bytes() == b"two!"
+    assert rewind(folder="sub", at=then + 1).json()["restored"] == 0
+    for bad in ({"folder": "sub"}, {"at": then}, {"folder": "sub", "at": 0}):
+        assert rewind(**bad).status_code == 422, bad
+    assert rewind(folder="../x", at=then).status_code == 400
+    (ui.shared / "b.txt").unlink()
 
     # What is removed for ever is gone.
     assert ui.api.request("DELETE", "/api/versions/a.txt/1").status_code == 200

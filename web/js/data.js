@@ -147,6 +147,7 @@ const HANDLERS = {
 		changed('config');
 	},
 	devices: () => changed('devices'),
+	mirror: () => changed('mirror'),
 	log: () => {}, // shown by main.js
 	resync: quietly(reload),
 };

@@ -47,6 +47,13 @@ export async function useLanguage(code) {
 	document.documentElement.dir = lang === 'ar' ? 'rtl' : 'ltr';
 }
 
+/** A module that is loaded when it is asked for, with the texts of such modules (i18n/later). */
+export async function later(loading) {
+	for (const [code, texts] of [['en', english], [lang, strings]])
+		if (!('hist.now' in texts)) Object.assign(texts, await read(`later/${code}`));
+	return loading;
+}
+
 /** t('n.files', {n: 3}) uses the plural form `key_few` etc., else `key_other`. */
 export function t(key, values) {
 	const text =

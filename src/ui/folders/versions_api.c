@@ -8,6 +8,7 @@
 
 #include "http/file.h"
 #include "http/text/json.h"
+#include "p2p/clock.h"
 #include "ui/folders/folders.h"
 #include "ui/folders/keeping.h"
 #include "ui/folders/place.h"
@@ -412,4 +413,130 @@ ui_versions_handle_delete_all(struct http_request *req, void *folders)
 
     if (name != NULL)
         purge(req, folders, name, 0);
+}
+
+/* ---- A folder at a time ---- */
+
+#define REWOUND_SHOWN 1000
+
+struct rewinding {
+    struct http_json_out *o;
+    const char *folder; /* its name; "" for bare names */
+    uint64_t restored, lost, shown;
+    enum p2p_err err; /* the first failure */
+};
+
+static void
+note_rewound(void *arg, const struct p2p_version *version, enum p2p_err err)
+{
+    struct rewinding *r = arg;
+    char name[2 * P2P_NAME_MAX + 2];
+
+    r->restored += err == P2P_OK;
+    r->lost += err == P2P_ERR_GONE;
+    if (err != P2P_OK && err != P2P_ERR_GONE && r->err == P2P_OK)
+        r->err = err;
+    if (r->shown++ >= REWOUND_SHOWN)
+        return;
+    snprintf(name, sizeof(name), "%s%s%s", r->folder, r->folder[0] != '\0' ? "/" : "",
+             version->name);
+    put_version(r->o, version, name);
+}
+
+static bool
+read_rewind(struct http_request *req, struct p2p_versions_rewind *how)
+{
+    const cJSON *body = http_json(req), *at, *trial;
+
+    if (body == NULL)
+        return false;
+    at = cJSON_GetObjectItemCaseSensitive(body, "at");
+    trial = cJSON_GetObjectItemCaseSensitive(body, "dry_run");
+    how->folder = http_json_string(body, "folder");
+    how->is_trial = !cJSON_IsFalse(trial);
+    if (how->folder == NULL || !cJSON_IsNumber(at) || at->valuedouble < 1 ||
+        at->valuedouble > 1e12) {
+        ui_fail_value(req, how->folder == NULL ? "folder" : "at",
+                      how->folder == NULL ? "a shared folder, or \"\" for everything"
+                                          : "a time in seconds since 1970");
+        return false;
+    }
+    how->time_s = (uint64_t)at->valuedouble;
+    return how->folder[0] == '\0' || ui_check_name(req, how->folder);
+}
+
+/* One of the shared folders, or the part of it that was named. */
+static enum p2p_err
+rewind_folder(const struct ui_folders *folders, size_t i,
+              const struct p2p_versions_rewind *how, struct rewinding *r)
+{
+    struct p2p_share *share = p2p_shares_at(folders->shares, i);
+    const struct p2p_root *root = p2p_share_root(share);
+    struct p2p_versions *v = ui_keeping_of(folders, root);
+    struct p2p_versions_rewind own = *how;
+    enum p2p_err err;
+
+    if (v == NULL || !p2p_root_is_in_place(root))
+        return P2P_OK;
+    r->folder = p2p_shares_folders(folders->shares)->at[i].name;
+    own.visit = note_rewound;
+    own.arg = r;
+    err = p2p_versions_rewind(v, &own);
+    if (!how->is_trial)
+        p2p_share_rescan(share);
+    return err;
+}
+
+static enum p2p_err
+rewind_all(const struct ui_folders *folders, const struct p2p_versions_rewind *how,
+           const struct p2p_share *only, struct rewinding *r)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < p2p_shares_folders(folders->shares)->count && err == P2P_OK;
+         i++)
+        if (only == NULL || p2p_shares_at(folders->shares, i) == only)
+            err = rewind_folder(folders, i, how, r);
+    return err == P2P_OK ? r->err : err;
+}
+
+void
+ui_versions_handle_rewind(struct http_request *req, void *arg)
+{
+    struct ui_folders *folders = arg;
+    struct p2p_versions_rewind how = {.folder = ""};
+    const struct p2p_share *only = NULL;
+    struct http_json_out o;
+    struct rewinding r = {.o = &o};
+    uint64_t began_s = p2p_time_s();
+    struct ui_spot at;
+    enum p2p_err err;
+
+    if (!read_rewind(req, &how))
+        return;
+    if (how.folder[0] != '\0') {
+        bool is_whole = ui_name_is_folder(folders, how.folder);
+        char inside[P2P_NAME_MAX + 3];
+        snprintf(inside, sizeof(inside), "%s%s", how.folder, is_whole ? "/x" : "");
+        if (!ui_check_spot(req, folders, UI_SHARED, inside, &at))
+            return;
+        only = at.share;
+        how.folder = is_whole ? "" : how.folder + (at.name - inside);
+    }
+    ui_json_begin(&o, 1024);
+    http_json_begin(&o, "files", '[');
+    err = rewind_all(folders, &how, only, &r);
+    http_json_end(&o, ']');
+    if (!how.is_trial)
+        ui_listing_changed(folders, UI_SHARED);
+    if (err != P2P_OK) {
+        http_json_clear(&o);
+        fail_version(req, err);
+        return;
+    }
+    http_json_put_u64(&o, "restored", r.restored);
+    http_json_put_u64(&o, "not_kept", r.lost);
+    http_json_put_bool(&o, "dry_run", how.is_trial);
+    http_json_put_u64(&o, "undo_at", began_s - 1);
+    ui_json_reply(&o, req, 200);
 }

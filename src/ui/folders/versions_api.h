@@ -17,4 +17,7 @@ void ui_versions_handle_delete_all(struct http_request *req, void *folders);
 /* GET: deleted files that can be brought back, and the space that versions take. */
 void ui_versions_handle_deleted(struct http_request *req, void *folders);
 
+/* POST {folder, at, dry_run?}: makes the files of a folder what they were at a time. */
+void ui_versions_handle_rewind(struct http_request *req, void *folders);
+
 #endif

@@ -74,3 +74,50 @@ def test_history_and_deleted_files(world, driver, width):  # noqa: F811
     page.wait(
         lambda: world.near.api.request("GET", f"/api/versions/{name}").status_code == 404, what="no versions left"
     )
+
+
+def test_a_mirror_and_a_folder_that_goes_back(world, driver, width):  # noqa: F811
+    folder = f"album {width}"
+    there = world.far_peer.folder / "shared" / folder
+    there.mkdir()
+    for n in range(12):
+        (there / f"{n:02}.txt").write_bytes(b"track %d" % n)
+    world.far_peer.wait_for(f"{folder}/11.txt")
+    page = world.page(driver, width).open("peers")
+
+    # Add it from the folder of another device.
+    far = world.far_peer.peer_id
+    page.wait(lambda: page.js("return document.querySelectorAll('main .card .row').length") >= 2, what="both devices")
+    page.js(
+        "return import('./js/mirrors.js').then(async (m) => { const { later } = await import('./js/i18n.js');"
+        " await later(null); m.addMirror({ peer_id_full: arguments[0], name: 'far' }, arguments[1]); })",
+        far,
+        folder,
+    )
+    page.press("Mirror", f"{DIALOG} .dialog-foot")
+    here = world.near.shared / folder
+    page.wait(lambda: len([p for p in here.glob("*.txt")]) == 12 if here.exists() else False, 60, "the files here")
+    page.wait(lambda: "in step" in page.text(DIALOG), 60, "the state")
+    assert page.overflow() <= 0 and (not AXE.exists() or not page.axe())
+    picture(page, f"mirrors-{width}")
+
+    # Too much has changed there: it waits, until the owner accepts.
+    for path in there.iterdir():
+        path.write_bytes(b"other bytes of " + path.name.encode())
+    page.wait(lambda: "Accept" in page.text(DIALOG), 60, "the brake")
+    assert (here / "00.txt").read_bytes() == b"track 0"
+    page.press("Accept", DIALOG)
+    page.wait(lambda: (here / "00.txt").read_bytes().startswith(b"other"), 60, "the other bytes")
+    page.press("Pause", DIALOG)
+    page.wait(lambda: "paused" in page.text(DIALOG), what="it is paused")
+    page.press("Remove", DIALOG)
+    page.press("Remove", f"{DIALOG}:last-of-type .dialog-foot")
+    page.wait(lambda: world.near.api.request("GET", "/api/mirrors").json()["mirrors"] == [], what="no mirror")
+    assert (here / "00.txt").exists()
+
+    # The folder did not exist a day ago, so there is nothing to go back to.
+    page.no_dialog() if not page.all(DIALOG) else page.keys("\ue00c")
+    page.open("share")
+    page.act(folder, "rewind")
+    page.press("Show", f"{DIALOG} .dialog-foot")
+    page.see("Nothing was different then")

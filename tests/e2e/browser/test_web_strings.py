@@ -11,6 +11,7 @@ from page import ROOT
 WEB = ROOT / "web"
 PLURAL = re.compile(r"_(zero|one|two|few|many|other)$")  # but err.too_many is a code
 LANGUAGES = sorted(p.stem for p in (WEB / "i18n").glob("*.json"))
+LATER = WEB / "i18n" / "later"
 SCRIPTS = sorted((WEB / "js").rglob("*.js"))
 
 
@@ -21,7 +22,13 @@ def no_repeats(pairs):
 
 
 def strings(language):
-    return json.loads((WEB / "i18n" / f"{language}.json").read_text(), object_pairs_hook=no_repeats)
+    """Those of the first visit, and those of the modules that are loaded later."""
+    first, later = (
+        json.loads(path.read_text(), object_pairs_hook=no_repeats)
+        for path in (WEB / "i18n" / f"{language}.json", LATER / f"{language}.json")
+    )
+    assert not first.keys() & later.keys()
+    return first | later
 
 
 def base(key):
@@ -147,6 +154,6 @@ def test_one_visit_stays_small():
     assert {p.name for p in later} >= {"history.js", "viewer.js", "resume.js"} and len(scripts) > 20
     left_out = {f"{language}.json" for language in LANGUAGES if language != "en"} | {"icon-192.png", "icon-512.png"}
     files = [p for p in WEB.rglob("*") if p.is_file() and p.suffix != ".gz" and p.name not in left_out and p not in later]
-    files = [p for p in files if GUESTS not in p.parents]  # a page of its own
+    files = [p for p in files if LATER not in p.parents and GUESTS not in p.parents]  # a page of its own
     size = sum(HEADERS + min(len(gzip.compress(p.read_bytes(), 9)), p.stat().st_size) for p in files)
     assert size < 100 * 1024, size

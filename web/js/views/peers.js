@@ -3,12 +3,13 @@ import { loadPeers } from '../data.js';
 import { faceOf } from '../face.js';
 import { button, growBox, h, hintLine, metaText, para, setAttr, setText, visible } from '../dom.js';
 import { ago, bytes } from '../format.js';
-import { t } from '../i18n.js';
+import { later, t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { Shelf, lastPart } from '../shelf.js';
 import { on, state } from '../store.js';
 import { fetchFile } from '../transfers.js';
 import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, pathText, rowActions, short, toast, viewHead } from '../ui.js';
+import { isOwner } from './settings.js';
 
 const EVERY_MS = 10000;
 const TRUST = {
@@ -20,6 +21,9 @@ const TRUST = {
 
 const label = called;
 const addressOf = (peer) => (peer.ip.includes(':') ? `[${peer.ip}]:${peer.port}` : `${peer.ip}:${peer.port}`);
+
+const mirrors = () => later(import('../mirrors.js'));
+const showMirrors = () => attempt(async () => (await mirrors()).showMirrors());
 
 /** All files of one device, as folders; those that have arrived can be filtered and downloaded at once. */
 async function browse(peer) {
@@ -34,7 +38,19 @@ async function browse(peer) {
 		root: label(peer),
 		go: (at) => shelf.show(at),
 		open: fetchOne,
-		actions: (one) => [{ id: 'get', icon: 'download', label: `${t('get')}: ${visible(lastPart(one.name))}`, run: () => fetchOne(one) }],
+		actions: (one) => [
+			{ id: 'get', icon: 'download', label: `${t('get')}: ${visible(lastPart(one.name))}`, run: () => fetchOne(one) },
+			...(one.folder && isOwner()
+				? [
+						{
+							id: 'mirror',
+							icon: 'transfers',
+							label: `${t('mir.add')}: ${visible(lastPart(one.name))}`,
+							run: () => attempt(async () => (await mirrors()).addMirror(peer, one.name)),
+						},
+					]
+				: []),
+		],
 		chosen: [{ icon: 'download', label: t('get'), run: getAll }],
 		describe: (f) => bytes(f.size),
 	});
@@ -239,7 +255,8 @@ export function peersView() {
 		onclick: () => attempt(loadPeers),
 		'aria-keyshortcuts': 'r',
 	});
-	const head = viewHead(t('peers'), refresh, button(t('peer.add'), { icon: 'plus', onclick: addPeer }));
+	const ownMirrors = button(t('mir'), { icon: 'transfers', onclick: showMirrors, hidden: true });
+	const head = viewHead(t('peers'), refresh, ownMirrors, button(t('peer.add'), { icon: 'plus', onclick: addPeer }));
 	const notice = h('div', {});
 	const list = new VirtualList(t('peers'), {
 		key: (p) => `${p.peer_id_full} ${addressOf(p)}`,
@@ -285,6 +302,7 @@ export function peersView() {
 		head.say(loaded ? t('n.peers', { n: others.length }) : loadingText());
 		card.hidden = !loaded;
 		list.set(all, fresh);
+		ownMirrors.hidden = !isOwner();
 		setText(start.firstElementChild, startPeer());
 		nothing.hidden = !loaded || others.length > 0;
 		setText(nothing.querySelector('h2'), t(reachable ? 'peers.empty' : 'peers.unseen'));

@@ -4,7 +4,7 @@ import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, met
 import { fromInput, textFile } from '../drop.js';
 import { awayNotices, goTo, manyActions, notice, openFile, removeFile, ruleOf, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
-import { t } from '../i18n.js';
+import { later, t } from '../i18n.js';
 import { KeyedList } from '../list.js';
 import { Shelf } from '../shelf.js';
 import { changed, on, state } from '../store.js';
@@ -69,8 +69,9 @@ async function rename(file) {
 	await asked;
 }
 
-const old = () => import('../history.js');
+const old = () => later(import('../history.js'));
 const showHistory = (file) => attempt(async () => (await old()).showHistory(file.name));
+const goBack = (folder) => attempt(async () => (await later(import('../rewind.js'))).goBack(folder.name));
 const showDeleted = () => attempt(async () => (await old()).showDeleted());
 
 const remove = (file) =>
@@ -254,7 +255,7 @@ function dropZone() {
 
 const paths = { del: 'shared', restore: 'shared', load: loadShared };
 
-const access = (folder) => attempt(async () => (await import('../access.js')).showAccess(folder.name));
+const access = (folder) => attempt(async () => (await later(import('../access.js'))).showAccess(folder.name));
 
 /** Says that a folder is private. */
 function privacy(folder) {
@@ -276,7 +277,12 @@ function sharedShelf() {
 			one.folder
 				? [
 						...many.folder(one).slice(0, 1),
-						...(isOwner() ? [{ id: 'access', icon: 'lock', label: t('acc'), run: () => access(one) }] : []),
+						...(isOwner()
+							? [
+									{ id: 'access', icon: 'lock', label: t('acc'), run: () => access(one) },
+									{ id: 'rewind', icon: 'clock', label: t('rew'), run: () => goBack(one) },
+								]
+							: []),
 						...many.folder(one).slice(1),
 					]
 				: [
