@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -403,6 +405,26 @@ def test_a_quota_is_not_a_full_disk(suite):
         finally:
             getter.kill()
         assert (suite.folder / "out" / "f.bin").read_bytes() == DATA
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_a_quota_that_looks_like_a_full_disk(suite):
+    """Project quotas of XFS: the write fails as on a full disk, and room is there by the numbers of the disk."""
+    with Server({"f.bin": DATA}) as server:
+        log = suite.folder / "log"
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fallocate:error=ENOSPC"]
+        getter = launch(suite, suite.folder / "out", server, log, strace)
+        try:
+            wait_until(lambda: "waiting" in log.read_text() or getter.poll() is not None, 60, "the cause told")
+            if "ptrace" in log.read_text():
+                pytest.skip("strace cannot trace here")
+            assert "a quota may be used up" in log.read_text(), log.read_text()
+            assert getter.poll() is None and log.read_text().count("waiting") == 1
+        finally:
+            children = Path(f"/proc/{getter.pid}/task/{getter.pid}/children").read_text().split()
+            for pid in [*map(int, children), getter.pid]:
+                os.kill(pid, signal.SIGKILL)
+            getter.wait(60)
 
 
 @pytest.mark.parametrize("kind", ["sshfs", "rclone"])
