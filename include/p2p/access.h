@@ -34,6 +34,14 @@ struct p2p_access_rule {
     size_t peer_count;
 };
 
+/* What a link is for. */
+struct p2p_access_link {
+    struct p2p_id guest; /* what its guests are known by */
+    const char *names;   /* of files, and of folders with a last slash; each with a
+                          * newline behind it */
+};
+#define P2P_ACCESS_LINKS_MAX 16
+
 struct p2p_access; /* *returned owned*, free with p2p_access_put */
 
 /* Copies the rules. TOO_LARGE: too many of them, or of the peers of one; EXISTS: two
@@ -41,6 +49,11 @@ struct p2p_access; /* *returned owned*, free with p2p_access_put */
 P2P_MUST_CHECK enum p2p_err p2p_access_new(const struct p2p_access_rule *rules,
                                            size_t count, bool is_public,
                                            struct p2p_access **out);
+/* Adds a link to a snapshot that nobody else has yet; copies. TOO_LARGE, NOMEM. */
+P2P_MUST_CHECK enum p2p_err p2p_access_add_link(struct p2p_access *access,
+                                                const struct p2p_access_link *link);
+/* Is there a link with these guests? */
+bool p2p_access_has_link(const struct p2p_access *access, const struct p2p_id *guest);
 /* One more owner of the snapshot; returns it. */
 struct p2p_access *p2p_access_hold(struct p2p_access *access);
 void p2p_access_put(struct p2p_access *access); /* NULL is fine */
@@ -51,6 +64,9 @@ bool p2p_access_equal(const struct p2p_access *a, const struct p2p_access *b);
  * get this far. */
 struct p2p_access_caller {
     const struct p2p_id *id; /* proven; NULL: protocol 1, or a registry */
+    /* A guest of this link: it sees what the link is for, and nothing else, whatever
+     * the other members say. NULL: it is none. */
+    const struct p2p_id *link;
     bool is_outside; /* does not come from the local networks, or it is unknown */
     bool is_trusted; /* the owner trusts it, or has put it on the list of allowed peers
                       */
@@ -72,7 +88,8 @@ bool p2p_access_is_public(const struct p2p_access *access);
 #define P2P_ACCESS_PLACE_MAX (P2P_NAME_MAX + 3)
 /* For a name that the caller may not see: the place behind all the following names that
  * it may not see for the same reason. It is not a name, and never goes to a caller. */
-void p2p_access_skip(const struct p2p_access *access, const char *name,
+void p2p_access_skip(const struct p2p_access *access,
+                     const struct p2p_access_caller *caller, const char *name,
                      char out[P2P_ACCESS_PLACE_MAX]);
 
 #ifdef __cplusplus

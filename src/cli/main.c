@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/commands/commands.h"
+#include "cli/send/link.h"
 #include "p2p/crypto.h"
 #include "p2p/hardening.h"
 #include "p2p/options.h"
@@ -28,6 +29,8 @@ static const struct cli_command commands[] = {
     {"share", cmd_share, "ls|add|rm|rescan|confirm", "choose which folders are shared"},
     {"folder", cmd_folder, "private|public FOLDER|list",
      "choose which devices see a folder"},
+    {"link", cmd_link, "new NAME...|ls|revoke ID",
+     "give shared files to people with a browser"},
     {"history", cmd_history, "NAME | --deleted",
      "list old versions of a shared file, or deleted files"},
     {"restore", cmd_restore, "NAME", "bring an old version or a deleted file back"},

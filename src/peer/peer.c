@@ -36,7 +36,10 @@ on_rules(void *arg)
 
     p2p_lock(&peer->lock);
     announcer_poke(peer->announcer);
+    struct server *server = peer->server;
     p2p_unlock(&peer->lock);
+    if (links_follow(peer->links, peer->opt.keys_dir) && server != NULL)
+        server_recheck(server);
 }
 
 /* The server as the main thread sees it, which alone sets it. */
@@ -61,6 +64,7 @@ on_tick(void *arg)
         p2p_timetable_rate(&peer->rates, (unsigned)(local.tm_hour * 60 + local.tm_min));
     p2p_unlock(&peer->rates_lock);
     server_set_rate(own_server(peer), rate);
+    links_store(peer->links, peer->opt.keys_dir);
     if (links_sweep(peer->links))
         server_recheck(own_server(peer));
 }
@@ -411,6 +415,7 @@ start_doorman(struct peer *peer)
     p2p_reach_limit_channels((unsigned)peer->opt.max_channels,
                              memory < SIZE_MAX ? (size_t)memory : SIZE_MAX);
     links_begin(peer->links, peer->discovery);
+    (void)links_follow(peer->links, peer->opt.keys_dir);
     return p2p_doorman_start(&options, &peer->doorman);
 }
 
@@ -480,6 +485,7 @@ peer_close(struct peer *peer)
     p2p_mdns_stop(peer->mdns);
     p2p_portmapper_stop(peer->portmapper);
     p2p_doorman_stop(peer->doorman);
+    links_store(peer->links, peer->opt.keys_dir);
     links_halt(peer->links);
     announcer_stop(announcer);
     p2p_lock(&peer->lock);

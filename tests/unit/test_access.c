@@ -264,7 +264,7 @@ walk(const struct p2p_access *access, const struct p2p_access_caller *who)
             seen++;
             continue;
         }
-        p2p_access_skip(access, listed[i], place);
+        p2p_access_skip(access, who, listed[i], place);
         assert_true(strcmp(place, listed[i]) > 0);
         skips++;
     }

@@ -13,8 +13,12 @@
 
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
+#include "p2p/grants.h"
 #include "p2p/link.h"
+#include "p2p/links.h"
 #include "peer/offers/links.h"
+
+#include "scratch.h"
 
 #define NOW 1800000000u
 
@@ -183,6 +187,124 @@ an_answer_is_for_one_call(void **state)
     free(two);
 }
 
+/* ---- the table ---- */
+
+static int
+make_scratch(void **state)
+{
+    static struct scratch scratch;
+
+    scratch_make(&scratch);
+    *state = &scratch;
+    return 0;
+}
+
+static int
+remove_scratch(void **state)
+{
+    scratch_remove(*state);
+    return 0;
+}
+
+static struct p2p_links_row
+some_row(void)
+{
+    struct p2p_links_row row = {.keys = keys_of(&secret),
+                                .title = "photos",
+                                .created_s = p2p_time_s(),
+                                .expires_s = p2p_time_s() + 3600,
+                                .uses_left = 3,
+                                .bytes_left = P2P_LINKS_NO_LIMIT,
+                                .has_pin = true,
+                                .pin = {{5}}};
+
+    assert_int_equal(p2p_links_name(&row, "photos/"), P2P_OK);
+    assert_int_equal(p2p_links_name(&row, "b.txt"), P2P_OK);
+    assert_int_equal(p2p_links_name(&row, "../b.txt"), P2P_ERR_NAME);
+    assert_int_equal(p2p_links_name(&row, "a\nb"), P2P_ERR_NAME);
+    assert_string_equal(row.names, "photos/\nb.txt\n");
+    return row;
+}
+
+static void
+a_row_is_read_as_it_was_written(void **state)
+{
+    const char *dir = scratch_path(*state, "");
+    struct p2p_links_row row = some_row(), *rows;
+    size_t count;
+
+    assert_int_equal(p2p_links_list(dir, &rows, &count), P2P_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(p2p_links_revoke(dir, 1), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_links_add(dir, &row), P2P_OK);
+    assert_int_equal(p2p_links_spend(dir, row.id, 2, 70), P2P_OK);
+    row.uses_left = 2;
+    row.bytes_left = 70;
+    assert_int_equal(p2p_links_list(dir, &rows, &count), P2P_OK);
+    assert_int_equal(count, 1);
+    assert_memory_equal(rows, &row, sizeof(row));
+    free(rows);
+    assert_int_equal(p2p_links_revoke(dir, row.id), P2P_OK);
+    assert_int_equal(p2p_links_revoke(dir, row.id), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_links_list(dir, &rows, &count), P2P_OK);
+    assert_int_equal(count, 0);
+    free(rows);
+}
+
+static void
+there_are_not_too_many(void **state)
+{
+    const char *dir = scratch_path(*state, "");
+    struct p2p_links_row row = some_row(), *rows;
+    size_t count;
+
+    row.expires_s = p2p_time_s() - 1;
+    assert_int_equal(p2p_links_add(dir, &row), P2P_OK); /* it counts no longer */
+    row.expires_s += 3600;
+    for (int i = 0; i < P2P_LINKS_MAX; i++)
+        assert_int_equal(p2p_links_add(dir, &row), P2P_OK);
+    assert_int_equal(p2p_links_add(dir, &row), P2P_ERR_TOO_LARGE);
+    assert_int_equal(p2p_links_list(dir, &rows, &count), P2P_OK);
+    assert_int_equal(count, P2P_LINKS_MAX);
+    free(rows);
+}
+
+/* A guest sees the names of its link, whatever the rules give to everyone. */
+static void
+a_guest_sees_its_link_alone(void **state)
+{
+    static const char *const seen[] = {"b.txt", "photos/a.jpg", "photos/x/y.jpg"};
+    static const char *const hidden[] = {"b.txt2",      "b.tx",  "photos", "photos.txt",
+                                         "photo/a.jpg", "a.txt", "",       "z"};
+    struct p2p_access *access;
+    struct p2p_links_row row = some_row();
+    const struct p2p_id other = {{9}};
+    const char *dir = scratch_path(*state, "");
+    struct p2p_access_caller guest = {.link = &row.keys.guest, .is_trusted = true},
+                             stranger = {.link = &other};
+    char place[P2P_ACCESS_PLACE_MAX];
+
+    assert_int_equal(p2p_links_add(dir, &row), P2P_OK);
+    assert_int_equal(p2p_grants_read(dir, true, &access), P2P_OK);
+    assert_true(p2p_access_may_enter(access, &guest));
+    assert_false(p2p_access_may_enter(access, &stranger));
+    assert_false(p2p_access_may_all(access, &guest));
+    for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++) {
+        assert_true(p2p_access_may(access, &guest, seen[i]));
+        assert_false(p2p_access_may(access, &stranger, seen[i]));
+    }
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+        assert_false(p2p_access_may(access, &guest, hidden[i]));
+    /* What is skipped in a list is never more than what is hidden. */
+    p2p_access_skip(access, &guest, "a.txt", place);
+    assert_true(strcmp(place, "a.txt") > 0 && strcmp(place, "b.txt") < 0);
+    p2p_access_skip(access, &guest, "b.txt2", place);
+    assert_true(strcmp(place, "photo/z") > 0 && strcmp(place, "photos/") < 0);
+    p2p_access_skip(access, &guest, "photos0", place);
+    assert_true(strcmp(place, "zzz") > 0);
+    p2p_access_put(access);
+}
+
 /* ---- what guests may still have ---- */
 
 struct fixture {
@@ -311,6 +433,8 @@ a_pin_is_guessed_five_times(void **state)
 int
 main(void)
 {
+#define WITH_SCRATCH(test) \
+    cmocka_unit_test_setup_teardown(test, make_scratch, remove_scratch)
 #define WITH_LINKS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_have_known_answers),
@@ -319,6 +443,9 @@ main(void)
         cmocka_unit_test(no_other_call_is_taken),
         cmocka_unit_test(a_value_has_one_line),
         cmocka_unit_test(an_answer_is_for_one_call),
+        WITH_SCRATCH(a_row_is_read_as_it_was_written),
+        WITH_SCRATCH(there_are_not_too_many),
+        WITH_SCRATCH(a_guest_sees_its_link_alone),
         WITH_LINKS(a_use_is_a_guest_that_downloads),
         WITH_LINKS(a_link_ends),
         WITH_LINKS(a_pin_is_guessed_five_times),

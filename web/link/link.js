@@ -227,6 +227,7 @@ async function meet(keys, say) {
     await ask(`box/${reply}?after=0&wait=0`); // it exists from now on
     await ask(`box/${keys.box}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(call) });
     const answer = await waitForAnswer(reply, (m) => isAnswer(m, keys, session, own));
+    ask(`box/${reply}`, { method: "DELETE" }).catch(() => {});
     say("opens");
     await pc.setRemoteDescription({ type: "answer", sdp: toText(answer) });
     const failed = new Promise((_, reject) => {
@@ -563,7 +564,7 @@ async function loadOne(file, tick) {
       break;
     } catch (error) {
       if (download.done > before) tries = 0;
-      if (!(link.error || error.key === "gone") || error.key === "used" || ++tries > 5) throw error;
+      if (!(link.error || error.key === "gone") || error.key === "used" || ++tries > (error.key === "gone" ? 2 : 5)) throw error;
       status(t("lost"));
       await new Promise((resolve) => setTimeout(resolve, 1000 * tries));
     }

@@ -1,73 +1,12 @@
 #include "cli/send/place.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/print/print.h"
 #include "p2p/box.h"
-#include "p2p/net.h"
-
-enum { HTTP_PORT = 80, CONNECT_MS = 2000 };
-
-static bool
-host_of(const char *url, struct p2p_addr *out)
-{
-    const char *at = strstr(url, "://");
-    char text[P2P_HOST_MAX + 9];
-
-    if (at == NULL)
-        return false;
-    at += 3;
-    snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
-    return p2p_addr_parse(text, strncmp(url, "https", 5) == 0 ? 443 : HTTP_PORT, out) ==
-           P2P_OK;
-}
-
-/* Private addresses, and names that only the own network knows. */
-static bool
-is_local(const struct p2p_addr *addr)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    size_t len = strlen(addr->host);
-
-    if (inet_pton(AF_INET, addr->host, &v4.sin_addr) == 1)
-        return p2p_net_is_near((const struct sockaddr *)&v4, NULL, 0);
-    if (inet_pton(AF_INET6, addr->host, &v6.sin6_addr) == 1)
-        return p2p_net_is_near((const struct sockaddr *)&v6, NULL, 0);
-    return strchr(addr->host, '.') == NULL ||
-           (len > 6 && strcmp(addr->host + len - 6, ".local") == 0);
-}
-
-static bool
-is_open_at(const struct p2p_addr *addr)
-{
-    int fd = -1;
-    bool is_open = p2p_net_connect(addr, p2p_now_ms() + CONNECT_MS, &fd) == P2P_OK;
-
-    p2p_fd_close(&fd);
-    return is_open;
-}
-
-/* A registry on this machine has the machine's address for others, if it listens
- * there. */
-static void
-name_for_others(struct place *p, const struct p2p_addr *addr)
-{
-    struct p2p_addr own = {.port = addr->port};
-    char text[P2P_HOST_MAX + 9];
-
-    snprintf(p->for_others, sizeof(p->for_others), "%s", p->url);
-    if (!p2p_addr_is_loopback(addr) ||
-        !p2p_net_own_address(own.host, sizeof(own.host)) || !is_open_at(&own))
-        return;
-    snprintf(p->for_others, sizeof(p->for_others), "%.*s%s",
-             (int)(strstr(p->url, "://") + 3 - p->url), p->url,
-             p2p_addr_format(&own, text, sizeof(text)));
-}
+#include "p2p/public_url.h"
 
 static enum p2p_err
 open_at(struct place *p, const char *url, uint64_t timeout_ms)
@@ -77,16 +16,15 @@ open_at(struct place *p, const char *url, uint64_t timeout_ms)
     enum p2p_err err = P2P_ERR_USAGE;
 
     snprintf(p->url, sizeof(p->url), "%s", url);
-    if (strlen(url) < sizeof(p->url) && host_of(url, &addr))
+    if (strlen(url) < sizeof(p->url) && p2p_url_host(url, &addr))
         err = p2p_discovery_open(urls, 1, timeout_ms, &p->discovery);
     if (err != P2P_OK) {
         cli_say("invalid --discovery %s: use a URL such as http://192.168.1.2:8000",
                 url);
         return err;
     }
-    name_for_others(p, &addr);
-    if (host_of(p->for_others, &addr))
-        p->is_local = is_local(&addr);
+    p2p_url_for_others(p->url, p->for_others);
+    p->is_local = p2p_url_is_local(p->for_others);
     return P2P_OK;
 }
 
@@ -126,7 +64,7 @@ is_of_this_machine(const struct place *p)
 {
     struct p2p_addr addr;
 
-    return host_of(p->for_others, &addr) && p2p_addr_is_loopback(&addr);
+    return p2p_url_host(p->for_others, &addr) && p2p_addr_is_loopback(&addr);
 }
 
 /* The first thing that a person reads. */
@@ -182,7 +120,7 @@ place_against_link(const struct place *p)
 {
     if (!p->has_links)
         return "the registry has no page for links; update p2p-discovery there";
-    if (p->is_local || strncmp(p->for_others, "https://", 8) == 0)
+    if (p2p_url_is_safe_for_links(p->for_others))
         return NULL;
     return "the registry has no https, so others could change the page on its way and "
            "read the link; --insecure-link makes one all the same";

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/registry/discovery_internal.h"
+#include "core/registry/json.h"
 #include "p2p/bytes.h"
 #include "p2p/link.h"
 

@@ -194,6 +194,8 @@ listen_main(void *arg)
         rest(g, pause_ms);
         pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
     }
+    /* Guests learn at once that nobody is there any longer. */
+    p2p_box_drop(g->opt.discovery, l->registry, &g->opt.keys.box, NULL);
     return NULL;
 }
 

@@ -243,15 +243,4 @@ enum p2p_err p2p_registry_note(struct p2p_discovery *d, size_t i,
 void p2p_registry_note_malformed(struct p2p_discovery *d, size_t i,
                                  const struct p2p_http_call *call);
 
-/* ---- call_json.c: what one side tells the other for a channel ---- */
-
-struct p2p_call_channel;
-/* Adds it to the object; nothing if there is no channel. False: out of memory. */
-bool p2p_call_channel_put(struct cJSON *object, const struct p2p_call_channel *c,
-                          const char *setup);
-/* Reads it; `right`: what "setup" must be. The form of the texts is checked by whoever
- * uses them. */
-bool p2p_call_channel_get(const struct cJSON *object, const char *right,
-                          struct p2p_call_channel *c);
-
 #endif

@@ -27,4 +27,15 @@ bool p2p_json_digest(const struct cJSON *object, const char *name,
 /* The text of an error answer, escaped; empty if there is none. */
 void p2p_json_detail(const char *text, size_t len, char *out, size_t cap);
 
+/* ---- call_json.c: what one side tells the other for a channel ---- */
+
+struct p2p_call_channel;
+/* Adds it to the object; nothing if there is no channel. False: out of memory. */
+bool p2p_call_channel_put(struct cJSON *object, const struct p2p_call_channel *c,
+                          const char *setup);
+/* Reads it; `right`: what "setup" must be. The form of the texts is checked by whoever
+ * uses them. */
+bool p2p_call_channel_get(const struct cJSON *object, const char *right,
+                          struct p2p_call_channel *c);
+
 #endif

@@ -16,6 +16,8 @@ struct rule {
 struct p2p_access {
     _Atomic unsigned owners;
     bool is_public;
+    struct p2p_access_link links[P2P_ACCESS_LINKS_MAX]; /* their names are owned */
+    size_t link_count;
     size_t count;
     struct rule rules[]; /* sorted by folder, bytewise */
 };
@@ -86,6 +88,20 @@ p2p_access_new(const struct p2p_access_rule *rules, size_t count, bool is_public
     return P2P_OK;
 }
 
+enum p2p_err
+p2p_access_add_link(struct p2p_access *access, const struct p2p_access_link *link)
+{
+    char *names;
+
+    if (access->link_count == P2P_ACCESS_LINKS_MAX)
+        return P2P_ERR_TOO_LARGE;
+    if ((names = strdup(link->names)) == NULL)
+        return P2P_ERR_NOMEM;
+    access->links[access->link_count++] =
+        (struct p2p_access_link){.guest = link->guest, .names = names};
+    return P2P_OK;
+}
+
 struct p2p_access *
 p2p_access_hold(struct p2p_access *access)
 {
@@ -102,6 +118,8 @@ p2p_access_put(struct p2p_access *access)
         free(access->rules[i].folder);
         free(access->rules[i].peers);
     }
+    for (size_t i = 0; i < access->link_count; i++)
+        free((void *)(uintptr_t)access->links[i].names);
     free(access);
 }
 
@@ -116,8 +134,13 @@ is_equal(const struct rule *a, const struct rule *b)
 bool
 p2p_access_equal(const struct p2p_access *a, const struct p2p_access *b)
 {
-    if (a->is_public != b->is_public || a->count != b->count)
+    if (a->is_public != b->is_public || a->count != b->count ||
+        a->link_count != b->link_count)
         return false;
+    for (size_t i = 0; i < a->link_count; i++)
+        if (!p2p_id_equal(&a->links[i].guest, &b->links[i].guest) ||
+            strcmp(a->links[i].names, b->links[i].names) != 0)
+            return false;
     for (size_t i = 0; i < a->count; i++)
         if (!is_equal(&a->rules[i], &b->rules[i]))
             return false;
@@ -158,12 +181,57 @@ names(const struct rule *rule, const struct p2p_id *id)
     return false;
 }
 
+/* ---- Links ---- */
+
+static const struct p2p_access_link *
+find_link(const struct p2p_access *access, const struct p2p_id *guest)
+{
+    for (size_t i = 0; i < access->link_count; i++)
+        if (p2p_id_equal(&access->links[i].guest, guest))
+            return &access->links[i];
+    return NULL;
+}
+
+bool
+p2p_access_has_link(const struct p2p_access *access, const struct p2p_id *guest)
+{
+    return find_link(access, guest) != NULL;
+}
+
+/* Calls for each name of a link; true ends it. */
+static bool
+is_for(const struct p2p_access_link *link, const char *name)
+{
+    size_t name_len = strlen(name), len;
+
+    for (const char *at = link->names; *at != '\0'; at += len + 1) {
+        len = strcspn(at, "\n");
+        bool is_folder = len > 0 && at[len - 1] == '/';
+        if (strncmp(at, name, len) == 0 && (is_folder || name_len == len))
+            return true;
+        if (at[len] == '\0')
+            break;
+    }
+    return false;
+}
+
+static bool
+may_guest(const struct p2p_access *access, const struct p2p_id *guest, const char *name)
+{
+    const struct p2p_access_link *link = find_link(access, guest);
+
+    return link != NULL && is_for(link, name);
+}
+
 bool
 p2p_access_may(const struct p2p_access *access, const struct p2p_access_caller *caller,
                const char *name)
 {
-    const struct rule *rule = find_rule(access, name);
+    const struct rule *rule;
 
+    if (caller->link != NULL)
+        return may_guest(access, caller->link, name);
+    rule = find_rule(access, name);
     if (rule == NULL || rule->everyone)
         return is_everyone(access, caller);
     return names(rule, caller->id);
@@ -173,6 +241,8 @@ bool
 p2p_access_may_enter(const struct p2p_access *access,
                      const struct p2p_access_caller *caller)
 {
+    if (caller->link != NULL)
+        return p2p_access_has_link(access, caller->link);
     if (is_everyone(access, caller))
         return true;
     for (size_t i = 0; i < access->count; i++)
@@ -185,7 +255,7 @@ bool
 p2p_access_may_all(const struct p2p_access *access,
                    const struct p2p_access_caller *caller)
 {
-    return access->count == 0 && is_everyone(access, caller);
+    return caller->link == NULL && access->count == 0 && is_everyone(access, caller);
 }
 
 bool
@@ -208,15 +278,41 @@ next_inside(const struct p2p_access *access, const char *name, const char *folde
     return NULL;
 }
 
+/* Of the names of the link that come after `name`, the place before the first one.
+ * "photos/" and "photos.txt" come right behind "photos.\xff" and "photos.txs\xff". */
+static void
+skip_to_link(const struct p2p_access_link *link, const char *name,
+             char out[P2P_ACCESS_PLACE_MAX])
+{
+    char first[P2P_ACCESS_PLACE_MAX] = "", one[P2P_ACCESS_PLACE_MAX];
+    size_t len;
+
+    for (const char *at = link != NULL ? link->names : ""; *at != '\0';
+         at += len + (at[len] != '\0')) {
+        len = strcspn(at, "\n");
+        snprintf(one, sizeof(one), "%.*s", (int)len, at);
+        if (strcmp(one, name) > 0 && (first[0] == '\0' || strcmp(one, first) < 0))
+            memcpy(first, one, strlen(one) + 1);
+    }
+    len = strlen(first);
+    if (len > 0)
+        first[len - 1]--;
+    snprintf(out, P2P_ACCESS_PLACE_MAX, "%.*s\xff", (int)P2P_NAME_MAX + 1, first);
+}
+
 /* No name has the byte 0xff, so "photos/\xff" is behind all that begins with "photos/",
  * and ".\xff" is before a slash and behind everything that sorts before it. */
 void
-p2p_access_skip(const struct p2p_access *access, const char *name,
-                char out[P2P_ACCESS_PLACE_MAX])
+p2p_access_skip(const struct p2p_access *access, const struct p2p_access_caller *caller,
+                const char *name, char out[P2P_ACCESS_PLACE_MAX])
 {
     const struct rule *rule = find_rule(access, name), *inside;
     const char *folder = rule != NULL ? rule->folder : "";
 
+    if (caller->link != NULL) {
+        skip_to_link(find_link(access, caller->link), name, out);
+        return;
+    }
     inside = next_inside(access, name, folder);
     if (inside != NULL)
         snprintf(out, P2P_ACCESS_PLACE_MAX, "%.*s.\xff", (int)inside->len - 1,

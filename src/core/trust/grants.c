@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/trust/grants_internal.h"
+#include "p2p/links.h"
 #include "p2p/name.h"
 #include "p2p/sqlite.h"
 
@@ -61,8 +63,8 @@ p2p_grants_folder(const char *text, char out[P2P_NAME_MAX + 2])
 
 /* ---- The database ---- */
 
-static enum p2p_err
-open_database(const char *keys_dir, bool create, sqlite3 **db)
+enum p2p_err
+p2p_grants_open(const char *keys_dir, bool create, sqlite3 **db)
 {
     char path[PATH_MAX];
     const struct p2p_sqlite_options options = {
@@ -128,7 +130,7 @@ enum p2p_err
 p2p_grants_list(const char *keys_dir, struct p2p_grant **out, size_t *count)
 {
     sqlite3 *db;
-    enum p2p_err err = open_database(keys_dir, false, &db);
+    enum p2p_err err = p2p_grants_open(keys_dir, false, &db);
 
     *out = NULL;
     *count = 0;
@@ -137,6 +139,24 @@ p2p_grants_list(const char *keys_dir, struct p2p_grant **out, size_t *count)
     if (err == P2P_OK)
         err = list(db, out, count);
     p2p_sqlite_close(db);
+    return err;
+}
+
+static enum p2p_err
+add_links(const char *keys_dir, struct p2p_access *access)
+{
+    struct p2p_links_row *rows;
+    size_t count;
+    enum p2p_err err = p2p_links_list(keys_dir, &rows, &count);
+
+    for (size_t i = 0; i < count && err == P2P_OK; i++) {
+        const struct p2p_access_link link = {rows[i].keys.guest, rows[i].names};
+
+        err = p2p_access_add_link(access, &link);
+    }
+    if (rows != NULL)
+        p2p_wipe(rows, count * sizeof(*rows));
+    free(rows);
     return err;
 }
 
@@ -160,6 +180,10 @@ p2p_grants_read(const char *keys_dir, bool is_public, struct p2p_access **out)
         };
     err = p2p_access_new(rules, count, is_public, out);
     free(grants);
+    if (err == P2P_OK && (err = add_links(keys_dir, *out)) != P2P_OK) {
+        p2p_access_put(*out);
+        *out = NULL;
+    }
     return err;
 }
 
@@ -261,7 +285,7 @@ apply(const char *keys_dir,
       const struct change *change)
 {
     sqlite3 *db;
-    enum p2p_err err = open_database(keys_dir, true, &db);
+    enum p2p_err err = p2p_grants_open(keys_dir, true, &db);
 
     if (err == P2P_OK)
         err = p2p_sqlite_run(db, "BEGIN IMMEDIATE");

@@ -261,7 +261,8 @@ judge(struct access *a, const struct p2p_id *id, enum p2p_trust trust,
     bool is_blocked = trust == P2P_TRUST_BLOCKED;
     bool is_left_out = access_needs_proof(a) && !is_listed_here &&
                        !(a->opt.trusted_only && trust == P2P_TRUST_TRUSTED);
-    bool has_offer = !is_blocked && offers_has(a->opt.offers, id);
+    bool has_offer = !is_blocked &&
+                     (offers_has(a->opt.offers, id) || p2p_access_has_link(rules, id));
 
     *out = (struct access_standing){
         .is_known = trust == P2P_TRUST_TRUSTED || trust == P2P_TRUST_SEEN || has_offer,

@@ -20,6 +20,7 @@ struct link {
     unsigned wrong; /* PINs in a row */
     uint64_t locked_until_ms;
     struct links_counts counts;
+    bool is_spent; /* the table does not know yet */
     struct guest guests[GUESTS_KEPT];
     size_t guest_count;
 };
@@ -194,6 +195,116 @@ links_sweep(struct links *l)
     return end_all(l, is_over, p2p_time_s());
 }
 
+/* ---- the table ---- */
+
+static bool
+is_answered(struct links *l, uint64_t owner)
+{
+    struct links_counts counts;
+
+    return links_count(l, owner, &counts);
+}
+
+static void
+answer_row(struct links *l, const struct p2p_links_row *row)
+{
+    struct links_entry entry = {
+        .owner = LINKS_TABLE + row->id,
+        .keys = row->keys,
+        .expires_s = row->expires_s,
+        .uses_left = row->uses_left,
+        .bytes_left = row->bytes_left,
+        .has_pin = row->has_pin,
+        .pin = row->pin,
+    };
+    enum p2p_err err;
+
+    if (is_answered(l, entry.owner))
+        return;
+    memcpy(entry.title, row->title, sizeof(entry.title));
+    err = links_add(l, &entry);
+    if (err != P2P_OK && err != P2P_ERR_UNSUPPORTED)
+        p2p_log_warn("a link is not answered id=%llu reason=\"%s\"",
+                     (unsigned long long)row->id, p2p_err_text(err));
+    p2p_wipe(&entry, sizeof(entry));
+}
+
+/* The owners of the links of the table that are answered now. */
+static size_t
+list_owners(struct links *l, uint64_t out[LINKS_MAX])
+{
+    size_t n = 0;
+
+    p2p_lock(&l->lock);
+    for (size_t i = 0; i < l->count; i++)
+        if (l->at[i]->entry.owner >= LINKS_TABLE)
+            out[n++] = l->at[i]->entry.owner;
+    p2p_unlock(&l->lock);
+    return n;
+}
+
+static bool
+has_row(const struct p2p_links_row *rows, size_t count, uint64_t owner)
+{
+    for (size_t i = 0; i < count; i++)
+        if (LINKS_TABLE + rows[i].id == owner)
+            return true;
+    return false;
+}
+
+bool
+links_follow(struct links *l, const char *keys_dir)
+{
+    uint64_t owners[LINKS_MAX];
+    struct p2p_links_row *rows;
+    size_t count, owner_count;
+    bool was_one = false;
+
+    if (p2p_links_list(keys_dir, &rows, &count) != P2P_OK)
+        return false;
+    owner_count = list_owners(l, owners);
+    for (size_t i = 0; i < owner_count; i++)
+        if (!has_row(rows, count, owners[i]))
+            was_one = links_remove(l, owners[i]) || was_one;
+    for (size_t i = 0; i < count; i++)
+        answer_row(l, &rows[i]);
+    if (rows != NULL)
+        p2p_wipe(rows, count * sizeof(*rows));
+    free(rows);
+    return was_one;
+}
+
+/* The next link of the table that was used; false: there is none. */
+static bool
+take_spent(struct links *l, struct links_entry *out)
+{
+    bool found = false;
+
+    p2p_lock(&l->lock);
+    for (size_t i = 0; i < l->count && !found; i++)
+        if (l->at[i]->is_spent && l->at[i]->entry.owner >= LINKS_TABLE) {
+            l->at[i]->is_spent = false;
+            *out = l->at[i]->entry;
+            found = true;
+        }
+    p2p_unlock(&l->lock);
+    return found;
+}
+
+void
+links_store(struct links *l, const char *keys_dir)
+{
+    struct links_entry entry;
+
+    if (l == NULL)
+        return;
+    while (take_spent(l, &entry))
+        if (p2p_links_spend(keys_dir, entry.owner - LINKS_TABLE, entry.uses_left,
+                            entry.bytes_left) != P2P_OK)
+            p2p_log_warn("cannot store what guests of a link have used");
+    p2p_wipe(&entry, sizeof(entry));
+}
+
 bool
 links_count(struct links *l, uint64_t owner, struct links_counts *out)
 {
@@ -281,6 +392,7 @@ use(struct link *link, const struct p2p_guest_id *id)
         return P2P_ERR_NOT_ALLOWED;
     if (link->entry.uses_left != LINKS_NO_LIMIT)
         link->entry.uses_left--;
+    link->is_spent = true;
     link->counts.uses++;
     if (link->guest_count == GUESTS_KEPT)
         memmove(&link->guests[0], &link->guests[1],
@@ -317,6 +429,7 @@ links_spend(struct links *l, const struct p2p_id *id, uint64_t bytes)
         has = link->entry.bytes_left >= bytes;
         if (has && link->entry.bytes_left != LINKS_NO_LIMIT)
             link->entry.bytes_left -= bytes;
+        link->is_spent = link->is_spent || has;
     }
     p2p_unlock(&l->lock);
     return has ? P2P_OK : P2P_ERR_NOT_ALLOWED;

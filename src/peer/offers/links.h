@@ -9,14 +9,17 @@
 #define PEER_LINKS_H
 
 #include "p2p/guests.h"
+#include "p2p/links.h"
 
 struct links; /* *returned owned*, free with links_free */
 
-#define LINKS_MAX       12  /* registries allow 16 boxes for an address */
-#define LINKS_TITLE_MAX 200 /* bytes */
-#define LINKS_WRONG_MAX 5   /* PINs, then no more are taken for a while */
+#define LINKS_MAX       P2P_LINKS_MAX
+#define LINKS_TITLE_MAX P2P_LINKS_TITLE_MAX
+#define LINKS_WRONG_MAX 5 /* PINs, then no more are taken for a while */
 #define LINKS_LOCKED_MS (15 * 60 * 1000)
-#define LINKS_NO_LIMIT  UINT64_MAX
+#define LINKS_NO_LIMIT  P2P_LINKS_NO_LIMIT
+
+#define LINKS_TABLE (1ull << 32)
 
 struct links_options {
     struct p2p_id peer; /* told to guests */
@@ -28,7 +31,8 @@ struct links_options {
 
 /* What a link is made of; copied. */
 struct links_entry {
-    uint64_t owner; /* the number of the offer or the grant that it belongs to */
+    /* The number of the offer that it belongs to; LINKS_TABLE and more: of the row. */
+    uint64_t owner;
     struct p2p_link_keys keys;
     char title[LINKS_TITLE_MAX + 1];
     uint64_t expires_s;             /* by the time of day */
@@ -55,6 +59,12 @@ P2P_MUST_CHECK enum p2p_err links_add(struct links *l, const struct links_entry 
 bool links_remove(struct links *l, uint64_t owner);
 /* Removes those that have expired; true if there was one. */
 bool links_sweep(struct links *l);
+
+/* Answers the links of the table (p2p/links.h), and no longer those that are gone from
+ * it; true if one was. After an error, those that are answered stay. Does file I/O. */
+bool links_follow(struct links *l, const char *keys_dir);
+/* Writes what guests have used to the table. Does file I/O. */
+void links_store(struct links *l, const char *keys_dir);
 
 struct links_counts {
     uint64_t uses; /* guests that have downloaded something */

@@ -268,6 +268,18 @@ conn_proven(struct conn *c)
     return P2P_OK;
 }
 
+static void say_goodbye(struct conn *c);
+
+/* The link is gone. Browsers notice a message sooner than the end of a channel. */
+static void
+end_guest(struct conn *c)
+{
+    if (c->tx_len == c->tx_at)
+        say_goodbye(c);
+    else
+        conn_close(c, P2P_ERR_NOT_ALLOWED);
+}
+
 void
 conn_recheck(struct conn *c)
 {
@@ -278,7 +290,7 @@ conn_recheck(struct conn *c)
         return;
     if (c->state == CONN_GUEST) {
         if (!links_find(c->loop->server->opt.links, client_id(c->client), &entry))
-            conn_close(c, P2P_ERR_NOT_ALLOWED);
+            end_guest(c);
         else
             requests_close_files(&c->requests);
         return;

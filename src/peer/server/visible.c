@@ -21,6 +21,7 @@ visible_caller(const struct conn *c)
 
     return (struct p2p_access_caller){
         .id = is_proven ? client_id(c->client) : NULL,
+        .link = c->state == CONN_GUEST ? client_id(c->client) : NULL,
         .is_outside = c->is_outside,
         .is_trusted = is_proven && client_is_trusted(c->client),
     };
@@ -43,7 +44,7 @@ receiver(const struct conn *c)
 static bool
 is_guest(const struct conn *c)
 {
-    return c->state == CONN_GUEST || client_is_guest(c->client);
+    return c->state != CONN_GUEST && client_is_guest(c->client);
 }
 
 static bool
@@ -194,10 +195,12 @@ static bool
 keep_visible(const struct conn *c, struct p2p_share_entry *page, size_t *count,
              char place[P2P_ACCESS_PLACE_MAX])
 {
+    struct p2p_access_caller caller = visible_caller(c);
+
     for (size_t i = 0; i < *count; i++) {
         if (may((void *)(uintptr_t)c, page[i].name))
             continue;
-        p2p_access_skip(c->loop->rules, page[i].name, place);
+        p2p_access_skip(c->loop->rules, &caller, page[i].name, place);
         *count = i;
         return true;
     }

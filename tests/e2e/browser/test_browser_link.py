@@ -94,8 +94,13 @@ def machine():
 
 
 @pytest.fixture(scope="module")
-def registry(module_suite, machine):
-    return f"http://{machine.our_ip}:{module_suite.discovery('--host', '0.0.0.0').port}"
+def discovery(module_suite):
+    return module_suite.discovery(host="0.0.0.0")
+
+
+@pytest.fixture(scope="module")
+def registry(discovery, machine):
+    return f"http://{machine.our_ip}:{discovery.port}"
 
 
 def test_a_link(machine, registry, tmp_path):
@@ -132,3 +137,46 @@ def test_a_link(machine, registry, tmp_path):
         assert sender.process.wait(LIMIT) == 0
     finally:
         sender.stop()
+
+
+def test_links_to_shared_files(machine, registry, discovery, module_suite, tmp_path):
+    """A guest sees the files of the link alone; a link is used up, and revoked while its page is open."""
+    files = {"photos/a.jpg": b"a" * 300_000, "b.txt": b"b", "private.txt": b"p", "b.txt.old": b"o"}
+    host = module_suite.peer(name="host", discovery=discovery, files=files)
+    folder = module_suite.folder / "host"
+    common = ["--keys-dir", folder / "keys", "--json"]
+
+    def p2p(*arguments):
+        return json.loads(module_suite.p2p("link", *arguments, *common, check=True).stdout)
+
+    def new(*arguments):
+        return p2p("new", *arguments, "--shared-dir", folder / "shared", "--discovery", registry)
+
+    once, other = new("photos", "b.txt", "--uses", 1), new("b.txt")
+    listed = p2p("ls")["links"]
+    assert [(row["files"], row["uses_left"]) for row in listed] == [(["photos/", "b.txt"], 1), (["b.txt"], None)]
+    assert once["link"].split("#")[1] not in json.dumps(listed)
+
+    def visit():
+        guest = Guest(tmp_path)
+        try:
+            names = guest.open(once["link"]).shows("photos/a.jpg").driver.find_elements(By.CSS_SELECTOR, "#list li")
+            assert [name.text.split("\n")[0] for name in names] == ["b.txt", "photos/a.jpg"]
+            guest.driver.find_element(By.CSS_SELECTOR, '[aria-label$="photos/a.jpg"]').click()
+            guest.has_saved("a.jpg", files["photos/a.jpg"])
+            guest.driver.switch_to.new_window("tab")  # it is another guest
+            guest.open(once["link"]).download().shows("This link is used up.")
+            guest.open(other["link"]).shows("b.txt")
+            module_suite.p2p("link", "revoke", other["id"], *common, check=True)
+            wait_until(lambda: [row["id"] for row in p2p("ls")["links"]] == [once["id"]], LIMIT, "the link gone")
+            # The page notices when it downloads: the connection was closed.
+            guest.download().shows("does not answer")
+            guest.open(other["link"][:-22] + "A" * 22).shows("does not answer")
+            guest.open(other["link"][:-1]).shows("not a complete link")
+        except BaseException:
+            print(guest.driver.find_element(By.TAG_NAME, "main").text, guest.driver.get_log("browser"), host.stderr())
+            raise
+        finally:
+            guest.driver.quit()
+
+    machine.run(visit)
