@@ -114,7 +114,8 @@ bool p2p_utf8_is_valid(const void *text, size_t len);
 struct p2p_code_range {
     uint32_t first, last;
 };
-/* True if one of the `count` ranges contains the code point; both ends are included. */
+/* True if one of the `count` ranges contains the code point; both ends are included.
+ * The ranges ascend. */
 bool p2p_utf8_is_in(uint32_t code_point, const struct p2p_code_range *ranges,
                     size_t count);
 /* True for bidi controls, zero-width and other characters that hide or reorder text.

@@ -23,7 +23,7 @@ p2p_name_is_slash_lookalike(uint32_t cp)
 
     /*@ loop assigns i;
         loop variant sizeof(slashes) / sizeof(slashes[0]) - i; */
-    for (size_t i = 0; i < sizeof(slashes) / sizeof(slashes[0]); i++)
+    for (size_t i = 0; cp >= 0x80 && i < sizeof(slashes) / sizeof(slashes[0]); i++)
         if (cp == slashes[i])
             return true;
     return cp == '\\';
@@ -80,7 +80,7 @@ has_escape(const char *part, size_t len)
         /*@ loop assigns k;
             loop variant sizeof(escapes) / sizeof(escapes[0]) - k; */
         for (size_t k = 0; k < sizeof(escapes) / sizeof(escapes[0]); k++)
-            if (strncasecmp(part + i, escapes[k], 3) == 0)
+            if (part[i] == '%' && strncasecmp(part + i, escapes[k], 3) == 0)
                 return true;
     return false;
 }

@@ -100,7 +100,7 @@ p2p_name_hidden(uint32_t cp, const struct p2p_name_neighbors *neighbors)
 {
     bool is_selector = cp == 0xfe0e || cp == 0xfe0f || cp == 0x200c || cp == 0x200d;
 
-    if (is_in_place(cp, neighbors))
+    if (cp < 0x80 || is_in_place(cp, neighbors)) /* ASCII hides nothing */
         return NULL;
     if (is_selector || is_blank_or_nothing(cp) ||
         (p2p_utf8_is_invisible(cp) && !is_foreign_space(cp)))

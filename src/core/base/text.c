@@ -152,8 +152,8 @@ p2p_utf8_is_in(uint32_t cp, const struct p2p_code_range *ranges, size_t count)
     /*@ loop invariant i <= count;
         loop assigns i;
         loop variant count - i; */
-    for (size_t i = 0; i < count; i++)
-        if (cp >= ranges[i].first && cp <= ranges[i].last)
+    for (size_t i = 0; i < count && cp >= ranges[i].first; i++)
+        if (cp <= ranges[i].last)
             return true;
     return false;
 }
