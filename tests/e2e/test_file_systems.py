@@ -148,6 +148,22 @@ def test_a_disk_that_is_far_too_small(suite):
         assert (disk / "sparse.bin").read_bytes() == sparse
 
 
+def test_a_folder_waits_for_room_beside_what_stays_free(suite):
+    """Its last file would fit, but 5 % of the disk stays free: that is a full disk, and no quota."""
+    files = {f"d/{i}": os.urandom(300_000) for i in range(60)}
+    with Server(files) as server, tmpfs(suite.folder / "disk", "size=18m") as disk:
+        log = suite.folder / "log"
+        getter = launch(suite, disk, server, log, name="d/")
+        try:
+            wait_until(lambda: "waiting" in log.read_text() or getter.poll() is not None, 60, "the cause told")
+            assert "the disk is full" in log.read_text() and "quota" not in log.read_text(), log.read_text()
+            subprocess.run(["mount", "-o", "remount,size=32m", disk], check=True)
+            assert getter.wait(60) == 0, log.read_text()
+        finally:
+            getter.kill()
+        assert all((disk / name).read_bytes() == data for name, data in files.items())
+
+
 def test_a_read_only_file_system(suite):
     with Server({"f.bin": DATA}) as server, tmpfs(suite.folder / "disk", "size=16m") as disk:
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/download/folder_large.h"
 #include "core/journal/journal_file.h"
 #include "core/journal/present.h"
+#include "p2p/journal.h"
 #include "p2p/log.h"
 #include "p2p/probe.h"
 
@@ -738,13 +738,12 @@ bytes_to_come(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 static bool
 has_room(struct p2p_download *dl)
 {
-    struct statvfs fs;
+    struct p2p_journal_info info = {.keep_free = dl->opt.keep_free};
 
     p2p_lock(&dl->lock);
-    uint64_t needed = bytes_to_come(dl);
+    info.geometry.size = bytes_to_come(dl);
     p2p_unlock(&dl->lock);
-    return fstatvfs(p2p_root_fd(dl->opt.downloads), &fs) == 0 &&
-           (uint64_t)fs.f_bavail * fs.f_frsize >= needed;
+    return p2p_journal_check_room(dl->opt.downloads, &info) == P2P_OK;
 }
 
 static void
