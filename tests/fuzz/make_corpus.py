@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import json
+import struct
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -117,10 +118,30 @@ def portmap_seeds():
         seed("portmap", b"".join(bytes([len(d)]) + d for d in datagrams))
 
 
+def channel_seeds():
+    """Scripts of fuzz_channel: the setup with a damaged, cut or doubled datagram at each place; then records, alerts
+    and STUN from outside while bytes pass."""
+    opened = b"\x09\x09"
+    record = lambda kind, epoch, body: bytes([kind, 254, 253]) + struct.pack(">HHIH", epoch, 0, 7, len(body)) + body  # noqa: E731
+    foreign = [
+        record(21, 0, b"\2\x28"), record(21, 0, b"\1\0"), record(21, 1, b"\1\0" + bytes(24)), record(22, 0, b"\1" + bytes(40)),
+        record(22, 1, bytes(60)), record(23, 1, bytes(80)), record(20, 0, b"\1"), record(23, 1, b""), b"\x16", b"",
+        struct.pack(">HHI12s", 1, 0, 0x2112A442, bytes(12)), struct.pack(">HHI12s", 0x101, 0, 0x2112A442, bytes(12)), b"\0" * 20,
+    ]  # fmt: skip
+    for datagram in foreign:
+        for op in (10, 20):
+            step = bytes([op, len(datagram)]) + datagram
+            seed("channel", step + opened + step + b"\5" + step * 3 + b"\5")
+    for turn in range(8):
+        for damage in (b"\x1e\x0d\x01", b"\x1e\x00\x80", b"\x1e\x20\xff", b"\x28", b"\x32", b"\x80"):
+            seed("channel", b"\1" * turn + damage + opened + damage + b"\3" + damage + b"\5")
+
+
 def main():
     sctp_seeds()
     exchange_seeds()
     ice_seeds()
+    channel_seeds()
     portmap_seeds()
     seed("relay_token", token().encode())
     seed("relay_token", token()[:-1].encode())
