@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import LONG, long_test
+from conftest import LONG, long_test, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 NET = ROOT / "tests" / "net"
@@ -113,6 +113,8 @@ def test_a_browser(start, native, tmp_path):
                 )
                 assert "error" not in theirs, (theirs, end.process.poll())
                 check(end, BYTES, theirs, f"{start.__name__} {role}")
+                # Its channel closes with ours, which has said so before its program ended.
+                wait_until(lambda: driver.execute_script("return window.isClosed === true"), 30, "the end of the channel")
             finally:
                 end.close()
     finally:

@@ -72,7 +72,10 @@ function exchange(dc, bytes) {
     };
     look();
     // The native end closes when it has everything; not everybody tells that.
-    dc.onclose = () => sent < bytes && reject(new Error(`closed after ${received} in and ${sent} out`));
+    dc.onclose = () => {
+      if (typeof window !== "undefined") window.isClosed = true;
+      if (sent < bytes) reject(new Error(`closed after ${received} in and ${sent} out`));
+    };
   });
 }
 

@@ -391,7 +391,7 @@ has_chunk_due(const struct p2p_sctp *s)
     return s->state != SCTP_CLOSED &&
            (s->init_is_due || s->init_ack_is_due || s->cookie_is_due ||
             s->cookie_ack_is_due || s->shutdown_is_due || s->shutdown_ack_is_due ||
-            s->reset_is_due ||
+            s->reset_is_due || s->own_reset_is_due ||
             (s->state >= SCTP_ESTABLISHED &&
              (s->heartbeat_info_len > 0 || s->in.sack_is_due)));
 }
@@ -406,7 +406,7 @@ p2p_sctp_due_us(const struct p2p_sctp *s, uint64_t now_us)
     if (s->state == SCTP_CLOSED)
         return UINT64_MAX;
     if (s->state == SCTP_ESTABLISHED && (s->wants_close || s->peer_has_ended) &&
-        p2p_sctp_all_is_acked(s))
+        p2p_sctp_all_is_acked(s) && (s->peer_has_ended || s->reset != RESET_SENT))
         return now_us;
     due = sooner(due, s->timer_us);
     due = sooner(due, s->probe_us);

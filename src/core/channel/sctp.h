@@ -7,9 +7,9 @@
  * one thread at a time.
  *
  * The profile: both sides send INIT; DATA, SACK with gaps, HEARTBEAT, ABORT, SHUTDOWN,
- * RE-CONFIG (answered: a stream that is reset is the end). One channel, ordered and
- * reliable, on stream 0. The borders of messages mean nothing. Losses are found by time
- * (as RACK does), not by three duplicates; pace.h decides how fast to send.
+ * RE-CONFIG (a stream that is reset is the end, on both sides). One channel, ordered
+ * and reliable, on stream 0. The borders of messages mean nothing. Losses are found by
+ * time (as RACK does), not by three duplicates; pace.h decides how fast to send.
  */
 #ifndef P2P_CHANNEL_SCTP_H
 #define P2P_CHANNEL_SCTP_H

@@ -151,6 +151,10 @@ struct p2p_sctp {
     size_t heartbeat_info_len; /* 0: no answer is due */
     uint32_t reset_number;
     bool reset_is_due;
+    /* our own reset of the stream, before the end */
+    bool peer_resets; /* it knows RE-CONFIG */
+    enum sctp_reset { RESET_NOT_SENT, RESET_SENT, RESET_OVER } reset;
+    bool own_reset_is_due;
     /* setup and end: one timer */
     uint64_t timer_us, timer_span_us, timer_set_us;
     unsigned tries;
@@ -190,8 +194,8 @@ void p2p_sctp_on_cookie_ack(struct p2p_sctp *s, uint64_t now_us);
 void p2p_sctp_on_shutdown(struct p2p_sctp *s, struct p2p_rd *value, uint64_t now_us);
 /* SHUTDOWN ACK: the end, if we have asked for it. */
 void p2p_sctp_on_shutdown_ack(struct p2p_sctp *s);
-/* RE-CONFIG: a reset of the stream is the end of what the peer writes, and is answered.
- */
+/* RE-CONFIG: a reset of the stream is the end of what the peer writes, and is answered;
+ * a response says what became of ours. */
 void p2p_sctp_on_re_config(struct p2p_sctp *s, struct p2p_rd *value);
 /* Writes a chunk of the beginning or the end that is due. False: none. */
 bool p2p_sctp_put_setup(struct p2p_sctp *s, struct p2p_wr *wr, uint32_t *tag,

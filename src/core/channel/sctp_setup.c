@@ -17,6 +17,9 @@ enum {
     PARAM_RESPONSE = 16,
     PARAM_EXTENSIONS = 0x8008,
     RESPONSE_DONE = 1,
+    RESPONSE_IN_PROGRESS = 6,
+    RESET_TRIES = 3,
+    RESET_LEN = 18,
     DCEP_OPEN = 3,
     DCEP_OPEN_LEN = 12,
 };
@@ -32,9 +35,20 @@ p2p_sctp_start_timer(struct p2p_sctp *s, uint64_t now_us)
 
 /* ---- in ---- */
 
-/* The cookie among the parameters of INIT ACK; all others do not matter here. */
-static bool
-find_cookie(struct p2p_sctp *s, struct p2p_rd *rd)
+static void
+take_parameter(struct p2p_sctp *s, uint16_t type, const uint8_t *bytes, size_t len)
+{
+    if (type == PARAM_COOKIE && len > 0 && len <= SCTP_COOKIE_MAX) {
+        memcpy(s->peer_cookie, bytes, len);
+        s->peer_cookie_len = len;
+    } else if (type == PARAM_EXTENSIONS && len > 0) {
+        s->peer_resets = memchr(bytes, SCTP_RE_CONFIG, len) != NULL;
+    }
+}
+
+/* Of INIT and INIT ACK; others do not matter here. */
+static void
+take_parameters(struct p2p_sctp *s, struct p2p_rd *rd)
 {
     while (rd->left >= 4) {
         uint16_t type = p2p_rd_get_u16(rd);
@@ -42,15 +56,10 @@ find_cookie(struct p2p_sctp *s, struct p2p_rd *rd)
         const uint8_t *bytes;
 
         if (len < 4 || (bytes = p2p_rd_get_ref(rd, len - 4)) == NULL)
-            return false;
-        if (type == PARAM_COOKIE && len - 4 <= SCTP_COOKIE_MAX) {
-            memcpy(s->peer_cookie, bytes, len - 4);
-            s->peer_cookie_len = len - 4;
-            return len > 4;
-        }
+            return;
+        take_parameter(s, type, bytes, len - 4);
         p2p_rd_get_ref(rd, rd->left < (-len & 3) ? rd->left : (-len & 3));
     }
-    return false;
 }
 
 static void
@@ -85,10 +94,14 @@ p2p_sctp_on_init(struct p2p_sctp *s, struct p2p_rd *value, bool is_ack, uint64_t
     if (!is_ack) {
         if (s->peer_tag == 0)
             learn_peer(s, tag, window, tsn);
+        take_parameters(s, value);
         s->init_ack_is_due = true;
         return;
     }
-    if (s->state != SCTP_COOKIE_WAIT || !find_cookie(s, value))
+    if (s->state != SCTP_COOKIE_WAIT)
+        return;
+    take_parameters(s, value);
+    if (s->peer_cookie_len == 0)
         return;
     if (s->peer_tag == 0)
         learn_peer(s, tag, window, tsn);
@@ -160,11 +173,26 @@ p2p_sctp_on_shutdown(struct p2p_sctp *s, struct p2p_rd *value, uint64_t now_us)
 void
 p2p_sctp_on_shutdown_ack(struct p2p_sctp *s)
 {
-    if (s->state != SCTP_SHUTDOWN_SENT && s->state != SCTP_SHUTDOWN_ACK_SENT)
+    bool is_reset = s->state == SCTP_ESTABLISHED && s->reset == RESET_SENT;
+
+    if (s->state != SCTP_SHUTDOWN_SENT && s->state != SCTP_SHUTDOWN_ACK_SENT &&
+        !is_reset)
         return;
     s->peer_has_ended = true;
     s->complete_is_due = true;
     s->state = SCTP_CLOSED;
+}
+
+/* What the peer says of our reset. If it is done, the peer's own follows, or the timer
+ * says that it does not. */
+static void
+on_reset_response(struct p2p_sctp *s, struct p2p_rd *value, uint32_t number)
+{
+    uint32_t result = p2p_rd_get_u32(value);
+
+    if (!value->failed && s->reset == RESET_SENT && number == s->own_tsn &&
+        result > RESPONSE_DONE && result != RESPONSE_IN_PROGRESS)
+        s->reset = RESET_OVER;
 }
 
 /* A browser closes its channel by a reset of its stream (RFC 6525). */
@@ -175,7 +203,11 @@ p2p_sctp_on_re_config(struct p2p_sctp *s, struct p2p_rd *value)
     uint16_t len = p2p_rd_get_u16(value);
     uint32_t number = p2p_rd_get_u32(value);
 
-    if (value->failed || type != PARAM_RESET || len < 16)
+    if (value->failed)
+        return;
+    if (type == PARAM_RESPONSE)
+        on_reset_response(s, value, number);
+    if (type != PARAM_RESET || len < 16)
         return;
     s->reset_number = number;
     s->reset_is_due = true;
@@ -243,6 +275,22 @@ put_reset_response(struct p2p_sctp *s, struct p2p_wr *wr)
     p2p_sctp_end_chunk(wr, at);
 }
 
+/* Asks the peer to reset the stream that goes to it: a browser closes its channel then,
+ * and does not when the association ends. */
+static void
+put_own_reset(struct p2p_sctp *s, struct p2p_wr *wr)
+{
+    size_t at = p2p_sctp_begin_chunk(wr, SCTP_RE_CONFIG, 0);
+
+    p2p_wr_put_u16(wr, PARAM_RESET);
+    p2p_wr_put_u16(wr, RESET_LEN);
+    p2p_wr_put_u32(wr, s->own_tsn); /* our first request has the first TSN's number */
+    p2p_wr_put_u32(wr, s->peer_tsn - 1);
+    p2p_wr_put_u32(wr, s->out.next_tsn - 1);
+    p2p_wr_put_u16(wr, 0); /* stream */
+    p2p_sctp_end_chunk(wr, at);
+}
+
 static bool
 take_flag(bool *flag)
 {
@@ -287,6 +335,8 @@ p2p_sctp_put_setup(struct p2p_sctp *s, struct p2p_wr *wr, uint32_t *tag,
         put_bytes(wr, SCTP_COOKIE_ECHO, s->peer_cookie, s->peer_cookie_len);
     } else if (take_flag(&s->reset_is_due)) {
         put_reset_response(s, wr);
+    } else if (take_flag(&s->own_reset_is_due)) {
+        put_own_reset(s, wr);
     } else if (take_flag(&s->shutdown_ack_is_due)) {
         put_bytes(wr, SCTP_SHUTDOWN_ACK, NULL, 0);
     } else if (take_flag(&s->shutdown_is_due)) {
@@ -299,12 +349,26 @@ p2p_sctp_put_setup(struct p2p_sctp *s, struct p2p_wr *wr, uint32_t *tag,
 
 /* ---- time ---- */
 
+/* True while the peer has not reset its stream in answer to ours. */
+static bool
+waits_for_reset(struct p2p_sctp *s, uint64_t now_us)
+{
+    if (s->peer_has_ended || !s->peer_resets || s->reset == RESET_OVER)
+        return false;
+    if (s->reset == RESET_NOT_SENT) {
+        s->reset = RESET_SENT;
+        s->own_reset_is_due = true;
+        p2p_sctp_start_timer(s, now_us);
+    }
+    return true;
+}
+
 /* All is delivered, and one side wants to end. */
 static void
 begin_end(struct p2p_sctp *s, uint64_t now_us)
 {
     if (s->state != SCTP_ESTABLISHED || !(s->wants_close || s->peer_has_ended) ||
-        !p2p_sctp_all_is_acked(s))
+        !p2p_sctp_all_is_acked(s) || waits_for_reset(s, now_us))
         return;
     if (s->peer_has_ended) {
         s->state = SCTP_SHUTDOWN_ACK_SENT;
@@ -333,6 +397,8 @@ send_again(struct p2p_sctp *s)
         s->shutdown_ack_is_due = true;
         break;
     case SCTP_ESTABLISHED:
+        s->own_reset_is_due = s->reset == RESET_SENT;
+        break;
     case SCTP_CLOSED:
         break;
     }
@@ -348,6 +414,11 @@ p2p_sctp_check_setup(struct p2p_sctp *s, uint64_t now_us)
      * say it again. */
     if (++s->tries >= SCTP_END_TRIES && s->state == SCTP_SHUTDOWN_ACK_SENT) {
         s->state = SCTP_CLOSED;
+        return;
+    }
+    if (s->tries >= RESET_TRIES && s->state == SCTP_ESTABLISHED) {
+        s->reset = RESET_OVER; /* it does not do it */
+        s->timer_us = 0;
         return;
     }
     if (s->tries >= SCTP_TRIES_MAX) {
