@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,9 +346,46 @@ type_of(const char *path)
     return "application/octet-stream";
 }
 
+static atomic_bool forbids_openat2;
+
+void
+http_file_forbid_openat2(bool forbid)
+{
+    forbids_openat2 = forbid;
+}
+
+/* For kernels before 5.6, and filters that do not know openat2: part after part. `path`
+ * has no part that begins with a dot. */
+static int
+open_parts(int dir_fd, const char *path)
+{
+    int at = dir_fd, next;
+    char part[NAME_MAX + 1];
+
+    do {
+        size_t len = strcspn(path, "/");
+        bool is_last = path[len] == '\0';
+        errno = ENOENT;
+        next = -1;
+        if (len > 0 && len < sizeof(part)) {
+            memcpy(part, path, len);
+            part[len] = '\0';
+            next = openat(at, part,
+                          O_NOFOLLOW | O_CLOEXEC |
+                              (is_last ? O_RDONLY | O_NONBLOCK : O_PATH | O_DIRECTORY));
+        }
+        if (at != dir_fd)
+            close(at);
+        at = next;
+        path += is_last ? len : len + 1;
+    } while (at >= 0 && *path != '\0');
+    return at;
+}
+
 static int
 open_beneath(int dir_fd, const char *path)
 {
+    int fd;
     struct open_how how = {
         .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
@@ -357,7 +396,11 @@ open_beneath(int dir_fd, const char *path)
         errno = ENOENT;
         return -1;
     }
-    return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+    fd = forbids_openat2 ? -1
+                         : (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+    if (fd < 0 && (forbids_openat2 || errno == ENOSYS || errno == EPERM))
+        fd = open_parts(dir_fd, path);
+    return fd;
 }
 
 /* Opens a regular file; -1: there is none. */

@@ -54,6 +54,8 @@ void http_reply_file(struct http_request *req, const struct http_file *file);
  * `path`.gz, if there is one that is not older than the file.
  */
 void http_reply_static(struct http_request *req, int dir_fd, const char *path);
+/* For tests: behaves like a kernel without openat2. */
+void http_file_forbid_openat2(bool forbid);
 
 /* Parses one byte range of a Range header for a file of this size. */
 enum http_range { HTTP_RANGE_NONE, HTTP_RANGE_PART, HTTP_RANGE_BAD };

@@ -134,6 +134,12 @@ def test_32_bits(chroots):
     assert checked.returncode == 0, "\n".join(re.findall(r".*(?:FAILED|--- |Error).*", checked.stdout))
 
 
+# Unit tests that wait a while for something: an emulated machine can be too slow for them.
+DEADLINES = {"test_download", "test_download_folder", "test_share", "test_share_pipeline"}
+# Paths over UDP do not open there. Whether this is the emulation or the program has to be found out on a real machine.
+UNEXPLAINED = {"test_channel"}
+
+
 @pytest.mark.parametrize("architecture, triplet, emulator", [("arm64", "aarch64-linux-gnu", "qemu-aarch64-static"), ("s390x", "s390x-linux-gnu", "qemu-s390x-static")])
 def test_other_machines(chroots, architecture, triplet, emulator):
     """Cross build; unit tests and a download each way, with the other side built for this machine."""
@@ -151,9 +157,11 @@ def test_other_machines(chroots, architecture, triplet, emulator):
     # Landlock and seccomp are not emulated.
     inside(root, transfer("20M", f"{far}p2p-peer --no-sandbox", f"{near}p2p"))
     inside(root, transfer("20M", f"{near}p2p-peer", f"{far}p2p"))
-    tests = ["bytes", "addr", "chunk", "crypto", "frame", "handshake", "identity", "msg", "name", "tree", "session", "registration", "journal", "unpack", "siphash", "protocol1"]
-    for test in tests:
-        inside(root, f"cd /p2p; {env}; {cross} build/{triplet}-gcc/tests/test_{test} 2>&1; {emulator} build/{triplet}-gcc/tests/test_{test} 2>&1")
+    names = " ".join(sorted(path.stem for path in (ROOT / "tests" / "unit").glob("test_*.c")))
+    checked = inside(root, f"cd /p2p; {env}; {cross} -k -O check RUNNER={emulator} T='{names}' 2>&1", check=False, minutes=4 * MINUTES).stdout
+    broken = {Path(name).name for name in re.findall(r"^make: \*\*\* \[[^]]*: (\S+)\] Error", checked, re.M)}
+    assert f"tests/test_{names.rsplit('test_')[-1]}" in checked
+    assert broken <= DEADLINES | UNEXPLAINED, "\n".join(re.findall(r".*(?:FAILED|--- |Error).*", checked))
 
 
 # ---- packages

@@ -8,6 +8,7 @@
 
 #include <microhttpd.h>
 
+#include "http/file.h"
 #include "http_fixture.h"
 
 static void
@@ -274,6 +275,14 @@ serves_files_with_ranges(void **state)
     assert_starts(ask(GET("/pages//etc/passwd")), "404");
 }
 
+static void
+serves_files_where_openat2_is_missing(void **state)
+{
+    http_file_forbid_openat2(true);
+    serves_files_with_ranges(state);
+    http_file_forbid_openat2(false);
+}
+
 /* The value of the answer's ETag, with its quotes. */
 static void
 copy_tag(const char *answer, char tag[128])
@@ -349,6 +358,7 @@ main(void)
         cmocka_unit_test(takes_changes_only_from_its_own_pages),
         cmocka_unit_test(takes_uploads_in_parts),
         cmocka_unit_test(serves_files_with_ranges),
+        cmocka_unit_test(serves_files_where_openat2_is_missing),
         cmocka_unit_test(sends_the_packed_copy_to_those_who_accept_it),
         cmocka_unit_test(ignores_a_copy_that_is_older_than_the_page),
     };

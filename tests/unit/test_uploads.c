@@ -65,8 +65,10 @@ add(struct world *w, uint32_t peer, uint32_t file, uint64_t bytes, uint64_t at_m
         .bytes = bytes,
     };
 
-    memcpy(id.b, &peer, sizeof(peer));
-    memcpy(root.b, &file, sizeof(file));
+    for (unsigned i = 0; i < sizeof(peer); i++) {
+        id.b[i] = (uint8_t)(peer >> 8 * i);
+        root.b[i] = (uint8_t)(file >> 8 * i);
+    }
     uploads_add(w->uploads, &piece, START_MS + at_ms);
 }
 

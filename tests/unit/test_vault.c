@@ -137,6 +137,22 @@ mapping_has_flags(const void *at, const char *first, const char *second)
     return has;
 }
 
+/* False under an emulator of one program, which writes its own smaps. */
+static bool
+smaps_tells(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool tells;
+
+    assert_true(page != MAP_FAILED);
+    tells = mlock(page, size) != 0 || madvise(page, size, MADV_DONTDUMP) != 0 ||
+            mapping_has_flags(page, " lo", " dd");
+    munmap(page, size);
+    return tells;
+}
+
 static void
 pages_are_locked_and_not_dumped_in_a_child_too(void **state)
 {
@@ -148,6 +164,10 @@ pages_are_locked_and_not_dumped_in_a_child_too(void **state)
         !is_memory_locked()) {
         p2p_vault_free(block);
         skip(); /* no memory may be locked in this environment */
+    }
+    if (!smaps_tells()) {
+        p2p_vault_free(block);
+        skip();
     }
     assert_true(mapping_has_flags(block, " lo", " dd"));
     child = fork();
@@ -210,8 +230,17 @@ hardening_ends_core_dumps(void **state)
 
 enum { PARTS = 5, HEX_MAX = 520 };
 
+static bool
+is_big_endian(void)
+{
+    const uint16_t one = 1;
+
+    return *(const uint8_t *)&one == 0;
+}
+
 /* In a child, so that these copies are not in this process: the secret numbers of the
- * key in hex, as they are in memory (least significant byte first). */
+ * key in hex, as they are in memory (words of eight bytes, the least significant one
+ * first). */
 static void
 read_secret_numbers(const char *path, char hex[PARTS][HEX_MAX])
 {
@@ -235,9 +264,9 @@ read_secret_numbers(const char *path, char hex[PARTS][HEX_MAX])
 
             if (EVP_PKEY_get_bn_param(pkey, names[i], &n) != 1)
                 _exit(1);
-            len = BN_bn2lebinpad(n, bytes, BN_num_bytes(n));
+            len = BN_bn2lebinpad(n, bytes, (BN_num_bytes(n) + 7) / 8 * 8);
             for (int k = 0; k < len; k++)
-                fprintf(out, "%02x", bytes[k]);
+                fprintf(out, "%02x", bytes[is_big_endian() ? k ^ 7 : k]);
             fputc('\n', out);
         }
         fclose(out);
