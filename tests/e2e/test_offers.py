@@ -122,6 +122,9 @@ def test_between_the_dashboards(world):
     wait_until(lambda: got.exists() and got.read_bytes() == PHOTO, LIMIT, "the photo is at Kitchen")
     wait_until(lambda: listed(study, id=sent["id"], state="accepted", direction="out"), LIMIT, "Study knows")
     assert post(kitchen, f"/api/offers/{one['id']}/decline", 409)["code"] == "wrong_state"
+    bare = post(study, "/api/offers", 201, to=to, files=[f"{folder}/trip/photo.jpg"], text="")  # without a text
+    assert listed(study, id=bare["id"])[0]["text"] is None
+    wait_until(lambda: listed(kitchen, id=bare["id"], text=None), LIMIT, "the same at Kitchen")
     post(study, "/api/offers", 404, to=to, files=["nothing"])
     post(study, "/api/offers", 422, to="device:none", text="x")
     post(study, "/api/offers", 422, to=to)

@@ -66,6 +66,12 @@ export const loadPeers = single(async () => {
 	changed('peers');
 });
 
+export const loadOffers = single(async () => {
+	const data = await get('offers');
+	state.offers = { list: data.offers, devices: data.devices, paired: data.paired };
+	changed('offers');
+});
+
 export const loadTransfers = single(async () => {
 	const list = await pages('transfers', 'transfers', 500);
 	state.transfers = { byId: new Map(list.map((one) => [one.id, one])), loaded: true };
@@ -148,6 +154,7 @@ const HANDLERS = {
 	},
 	devices: () => changed('devices'),
 	mirror: () => changed('mirror'),
+	offers: () => quietly(loadOffers)(),
 	log: () => {}, // shown by main.js
 	resync: quietly(reload),
 };

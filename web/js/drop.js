@@ -1,6 +1,7 @@
 // Files and folders that are dropped on the page or pasted.
 import { h, icon, para } from './dom.js';
 import { t } from './i18n.js';
+import { state } from './store.js';
 import { toast } from './ui.js';
 import { addUploads } from './upload.js';
 
@@ -21,7 +22,7 @@ async function walk(entry, path, found) {
 	}
 }
 
-async function dropped(transfer) {
+export async function dropped(transfer) {
 	// Read before the first await: later the event is empty.
 	const entries = [...transfer.items]
 		.map((item) => item.kind === 'file' && item.webkitGetAsEntry?.())
@@ -66,7 +67,7 @@ export function dropTarget(onFiles) {
 	);
 	let depth = 0;
 	const show = (on) => {
-		overlay.hidden = !on;
+		overlay.hidden = !on || state.view === 'peers'; // the faces are seen there
 	};
 	const take = async (files) => {
 		onFiles();

@@ -74,7 +74,10 @@ const many = () => import('./many.js');
 export const manyActions = (of, files, paths) => {
 	const remove = (entries) => attempt(async () => (await many()).removeMany(entries, files(), paths));
 	const keep = (zip) => (entries) => attempt(async () => (await many()).saveMany(of, entries, zip));
+	const pathOf = (one) => (one.folder ? `${one.name}/` : one.name);
+	const send = (entries) => attempt(async () => (await import('./send.js')).sendTo(entries.map(pathOf)));
 	const chosen = [
+		{ icon: 'share', label: t('send'), run: send, when: () => of === 'shared' },
 		{ icon: 'download', label: t('save'), run: keep(false), when: (entries) => entries.length === 1 && !entries[0].folder },
 		{ icon: 'archive', label: t('save.zip'), run: keep(true) },
 		{ icon: 'trash', label: t('delete'), danger: true, run: remove },
@@ -83,7 +86,7 @@ export const manyActions = (of, files, paths) => {
 		{ id: 'zip', icon: 'archive', label: t('save.folder', { name: visible(one.name.split('/').pop()) }), run: () => keep(true)([one]) },
 		{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove([one]) },
 	];
-	return { remove, chosen, folder };
+	return { remove, chosen, folder, send };
 };
 
 /** A folder of a view: its address names it, so that Back leaves it. */

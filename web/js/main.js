@@ -1,6 +1,6 @@
 // Starts the page. The fragment (#share, ...) chooses the view.
 import { whenPairingNeeded } from './api.js';
-import { loadPeers, loadStatus, loadTransfers } from './data.js';
+import { loadOffers, loadPeers, loadStatus, loadTransfers } from './data.js';
 import { button, h, icon, metaText, setAttr, setText, visible } from './dom.js';
 import { dropTarget } from './drop.js';
 import { bytes, percent, percentText, speed } from './format.js';
@@ -13,7 +13,6 @@ import { all, reason, recallSpeeds, sampleSpeeds, totals, watchEnds } from './tr
 import { closeDialogs, fail, short, toast, toastShelf, undoLast } from './ui.js';
 import { guardLeaving, uploadTotals } from './upload.js';
 import { downloadsView } from './views/downloads.js';
-import { pairScreen } from './views/pair.js';
 import { peersView } from './views/peers.js';
 import { searchView } from './views/search.js';
 import { isOwner, pairDevice, settingsView } from './views/settings.js';
@@ -34,6 +33,7 @@ let views = {};
 let current = '';
 let ticker = 0;
 let stopDrop = () => {};
+let inbox = null;
 let pairing = false;
 
 const THEMES = ['auto', 'light', 'dark'];
@@ -186,6 +186,17 @@ function sideActions() {
 	return h('div', { class: 'side-acts' }, pairOne, keys, h('a', gear, icon('settings')));
 }
 
+/** What others would like to send here; drawn when there is something. */
+function offers() {
+	const el = h('section', { class: 'card inbox', hidden: true, 'aria-label': t('in.label'), 'aria-live': 'polite' });
+	const stop = on('offers', async () => {
+		if (state.offers.list.length === 0) return;
+		stop();
+		(await import('./inbox.js')).fillInbox(el);
+	});
+	return el;
+}
+
 /** Builds the page, again after a change of language. */
 function build() {
 	forgetListeners();
@@ -196,6 +207,7 @@ function build() {
 	stopDrop = drop.stop;
 	const top = h('div', { class: 'side-top' }, brand(), connectionLine(), sideActions());
 	const side = h('header', { class: 'side' }, top, navigation(), uploadLink(), selfCard());
+	inbox = offers();
 	app.replaceChildren(skipLink(), side, main, drop.el, toastShelf());
 	const actions = { theme: setTheme, language: setLanguage };
 	views = Object.fromEntries(VIEWS.map(([id, , make]) => [id, make(actions)]));
@@ -234,7 +246,7 @@ function show(id, focus, back) {
 	if (current) scrolled.set(current, scrollY);
 	current = id;
 	state.view = id;
-	main.replaceChildren(view.el);
+	main.replaceChildren(inbox, view.el);
 	scrollTo(0, 0);
 	for (const link of app.querySelectorAll('[data-view]'))
 		setAttr(link, 'aria-current', link.dataset.view === id ? 'page' : null);
@@ -293,6 +305,7 @@ function announce(one) {
 async function begin() {
 	try {
 		await Promise.all([loadStatus(), loadTransfers()]);
+		loadOffers().catch(() => {}); // without them the page works as well
 		loadPeers().catch(() => {}); // for the count beside its section
 		for (const one of state.transfers.byId.values()) watchEnds(one, () => {});
 	} catch (error) {
@@ -305,7 +318,7 @@ async function begin() {
 async function pair() {
 	if (pairing) return;
 	pairing = true;
-	await pairScreen(app);
+	await (await import('./views/pair.js')).pairScreen(app);
 	location.reload(); // everything starts anew, now with the cookie
 }
 

@@ -9,6 +9,7 @@ export const state = {
 	peers: { list: [], reachable: true, loaded: false },
 	transfers: { byId: new Map(), loaded: false },
 	uploads: [],
+	offers: { list: [], devices: [], paired: false }, // what people send to each other
 	at: '', // the folder that the view of shared files shows
 	into: null, // name of the shared folder that gets them; null: the one with bare names
 	grants: [], // rules for shared folders; only the owner gets them

@@ -17,9 +17,10 @@ const active = (u) => u.state === 'sending' || u.state === 'waiting';
 
 const into = () => state.status?.shared_folders?.find((f) => f.name === state.into)?.name;
 
-/** entries: [{file, path}]; path: folder in the shared folder, or ''. */
-export function addUploads(entries) {
-	const folder = state.view === 'share' && state.at ? state.at : into();
+/** entries: [{file, path}]; path: folder in the shared folder, or ''. Gives them when all have ended. */
+export function addUploads(entries, at = null) {
+	const folder = at ?? (state.view === 'share' && state.at ? state.at : into());
+	const ends = [];
 	const shown = entries.filter(({ file, path }) => !`/${path}/${file.name}`.includes('/.'));
 	if (shown.length < entries.length) toast(t('up.hidden', { n: entries.length - shown.length }));
 	const taken = new Set(state.shared.files.map((f) => f.name));
@@ -27,7 +28,10 @@ export function addUploads(entries) {
 		const path = [folder, below].filter(Boolean).join('/');
 		const name = path ? `${path}/${file.name}` : file.name;
 		serial += 1;
+		let ended;
+		ends.push(new Promise((resolve) => (ended = resolve)));
 		state.uploads.push({
+			ended,
 			id: serial,
 			file,
 			path,
@@ -41,6 +45,7 @@ export function addUploads(entries) {
 		});
 	}
 	pump();
+	return Promise.all(ends);
 }
 
 /** The screen stays on while files are sent, where the browser allows it. */
@@ -97,6 +102,7 @@ async function send(one) {
 function finish(one, result) {
 	one.state = result;
 	one.speed = 0;
+	if (result === 'done' || result === 'cancelled') one.ended(one);
 	if (result === 'done') {
 		one.sent = one.size;
 		setTimeout(() => dropUpload(one), DONE_MS); // the file is in the list below by then

@@ -126,7 +126,7 @@ put_incoming(struct http_json_out *o, struct ui_offers *os, const cJSON *from)
     put_peer(o, os, &id, http_json_string(from, "name"));
     http_json_put_bool(o, "always",
                        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(from, "always")));
-    http_json_put_string(o, "text", http_json_string(from, "text"));
+    ui_json_text(o, "text", http_json_string(from, "text"));
     http_json_put_u64(o, "count", number_of(from, "count"));
     http_json_put_u64(o, "size", number_of(from, "size"));
     http_json_begin(o, "items", '[');
@@ -183,7 +183,7 @@ put_own(struct http_json_out *o, struct ui_offers *os, const struct ui_offer *of
     else
         put_device(o, offer->to_device, device_name(devices, count, offer->to_device));
     http_json_put_bool(o, "always", false);
-    http_json_put_string(o, "text", offer->text);
+    ui_json_text(o, "text", offer->text);
     http_json_put_u64(o, "count", files.count);
     http_json_put_u64(o, "size", files.size);
     http_json_begin(o, "items", '[');

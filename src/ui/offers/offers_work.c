@@ -109,6 +109,7 @@ tell_peer(struct ui_offers *os, const struct ui_offer *o,
     struct p2p_addr addr;
     enum p2p_err err = p2p_hex_parse(o->id, offer.id, sizeof(offer.id));
 
+    ui_peers_refresh(os->parts.peers);
     if (err == P2P_OK)
         err = ui_peers_locate(os->parts.peers, &o->to, &addr);
     if (err == P2P_OK)
@@ -228,6 +229,7 @@ download_all(struct ui_offers *os, const cJSON *offer)
     if (ui_offers_ask(os, "inbox.claim", request, NULL) != P2P_OK || hex == NULL ||
         p2p_hex_parse(hex, peer.b, sizeof(peer.b)) != P2P_OK)
         return;
+    ui_peers_refresh(os->parts.peers); /* where it is: no page may have asked yet */
     (void)http_json_u64(offer, "count", 0, P2P_OFFER_ITEMS_MAX, &count);
     while (done < count) {
         cJSON *answer = NULL;

@@ -1,5 +1,5 @@
 import { get, post } from '../api.js';
-import { loadPeers } from '../data.js';
+import { loadOffers, loadPeers } from '../data.js';
 import { faceOf } from '../face.js';
 import { button, growBox, h, hintLine, metaText, para, setAttr, setText, visible } from '../dom.js';
 import { ago, bytes } from '../format.js';
@@ -96,6 +96,9 @@ async function trustChanged(peer) {
 	if (sure) verb(peer, 'trust');
 }
 
+const faceFor = (peer) => ({ to: peer.peer_id_full, name: label(peer), look: peer });
+const sender = () => import('../send.js');
+
 const verb = (peer, name) =>
 	attempt(async () => {
 		await post(`peers/${peer.peer_id_full}/${name}`);
@@ -149,13 +152,14 @@ function actionsOf(peer) {
 			dialog({ title: label(peer), body: [hintLine(t('peer.id.text')), command(peer.peer_id_full)] }),
 	};
 	const name = { id: 'name', icon: 'edit', label: t('rename'), run: () => rename(peer) };
+	const send = { id: 'send', icon: 'share', label: t('send'), run: async () => (await sender()).sendSheet(faceFor(peer)) };
 	if (peer.self) return [copyId];
 	return (
 		{
 			blocked: [lift, copyId, drop],
 			changed: [trust, copyId, stop, drop],
-			verified: [look, name, copyId, stop, drop],
-		}[peer.trust] ?? [look, trust, name, copyId, stop]
+			verified: [send, look, name, copyId, stop, drop],
+		}[peer.trust] ?? [send, look, trust, name, copyId, stop]
 	);
 }
 
@@ -171,7 +175,7 @@ function peerRow(first) {
 	const why = h('p', { class: 'why' }, t('changed.text'));
 	const actions = rowActions(() => label(peer), () => actionsOf(peer));
 	let drawn = '';
-	return {
+	const row = {
 		el: h(
 			'div',
 			{ class: 'row tall' },
@@ -212,6 +216,8 @@ function peerRow(first) {
 			actions.update();
 		},
 	};
+	if (!first.self) sender().then(({ dropOn }) => dropOn(row.el, () => faceFor(peer)));
+	return row;
 }
 
 async function addPeer() {
@@ -266,7 +272,9 @@ export function peersView() {
 	const start = command(startPeer());
 	const nothing = empty('peers', t('peers.empty'), t('peers.empty.text'), start);
 	const card = h('section', { class: 'card', 'aria-label': t('peers') }, list.el, nothing);
-	const el = h('div', { class: 'view' }, head.el, notice, card);
+	const paired = h('section', { class: 'card', hidden: true, 'aria-label': t('send.paired') });
+	const el = h('div', { class: 'view' }, head.el, notice, card, paired);
+	on('offers', async () => (await sender()).pairedFaces(paired));
 
 	const warn = () => {
 		const lost = state.peers.loaded && !state.peers.reachable;
@@ -320,6 +328,7 @@ export function peersView() {
 		el,
 		show: () => {
 			render(true);
+			loadOffers().catch(() => {});
 			return attempt(loadPeers);
 		},
 		every: EVERY_MS,

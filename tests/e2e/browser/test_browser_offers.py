@@ -1,0 +1,60 @@
+"""Sending to a device in the dashboard, and the card with what others would like to send here."""
+
+import os
+
+import pytest
+
+from page import driver  # noqa: F401
+from world import World
+
+PHOTO = os.urandom(50_000)
+
+
+@pytest.fixture(scope="module")
+def world(module_suite):
+    return World(module_suite, near={"photo.jpg": PHOTO})
+
+
+def offers(ui):
+    return ui.api.request("GET", "/api/offers").json()["offers"]
+
+
+def test_files_are_sent_and_received(world, driver, tmp_path):
+    """A file from this browser to a device, a text from it, accepted by labels alone, at the size of a phone."""
+    near, far = world.near, world.far
+    page = world.page(driver, "phone")
+    page.open("peers")
+    page.wait(lambda: len(page.all("main .row")) >= 2, 40, "the other device")
+    own = tmp_path / "from the phone.txt"
+    own.write_bytes(b"hello")
+    row = next(r for r in page.all("main .row") if "This computer" not in r.text)
+    page.driver.execute_script("arguments[0].querySelector('[aria-label^=\"Send\"], [title^=\"Send\"]')?.click()", row)
+    if not page.all("dialog"):
+        page.press("More actions", "main .row")
+        page.press("Send")
+    page.dialog()
+    page.wait(lambda: page.all("dialog input[type=file]"), what="the field")
+    page.one("dialog input[type=file]").send_keys(str(own))
+    page.wait(lambda: [o for o in offers(far) if o["direction"] == "in" and o["state"] == "waiting"], 60, "the offer arrives")
+    page.see("Waiting for")
+    one = next(o for o in offers(far) if o["direction"] == "in")
+    assert [i["name"] for i in one["items"]] == ["from the phone.txt"]
+    assert far.api.request("POST", f"/api/offers/{one['id']}/accept", json={}).status_code == 200
+    page.wait(lambda: (far.downloads / "from the phone.txt").exists(), 60, "the file is there")
+    assert (far.downloads / "from the phone.txt").read_bytes() == b"hello"
+    page.see("has accepted", 60)
+
+    # The other way: the card, above every view.
+    (far.shared / "song.mp3").write_bytes(PHOTO)
+    page.wait(lambda: "song.mp3" in far.api.request("GET", "/api/shared").text, 60, "the song is listed")
+    body = {"to": world.near_peer.peer_id, "files": ["song.mp3"], "text": "For you"}
+    assert far.api.request("POST", "/api/offers", json=body).status_code == 201
+    page.open("search").see("wants to send you", 60)
+    page.see("For you")
+    assert page.overflow() <= 0
+    page.press("Accept", ".inbox")
+    page.wait(lambda: (near.downloads / "song.mp3").exists(), 60, "the song is here")
+    page.wait(lambda: not page.all(".inbox .row"), 60, "the card goes away")
+    words = page.text().lower()
+    assert not [word for word in ("peer", "registry", "hash", "chunk") if word in words.split()]
+    assert [line for line in page.console() if line["level"] == "SEVERE"] == []
