@@ -126,19 +126,19 @@ def test_a_sparse_file_needs_room_for_its_data_only(suite):
 
 def test_a_disk_that_is_far_too_small(suite):
     """Making room would not help, so it does not wait, and the source is not blamed. Zeros need no room here either."""
-    mib = 1 << 20
-    sparse = os.urandom(mib // 4) + bytes(100 * mib)
-    files = {"full.bin": os.urandom(100 * mib), "sparse.bin": sparse, "little.bin": os.urandom(2 * mib)}
-    with Server(files) as server, tmpfs(suite.folder / "disk", "size=1500k") as disk:
+    kib = 1 << 10
+    sparse = os.urandom(64 * kib) + bytes(25_000 * kib)
+    files = {"full.bin": os.urandom(25_000 * kib), "sparse.bin": sparse, "little.bin": os.urandom(2000 * kib)}
+    with Server(files, chunk_size=64 * kib) as server, tmpfs(suite.folder / "disk", "size=300k") as disk:
         run = suite.get("full.bin", server, out="disk")
         assert run.returncode == 6, run.stderr
         said = run.stderr.strip().splitlines()
         assert len(said) == 1, run.stderr
-        assert "the disk is too small: it has 1.5 MB in total, and 105 MB are needed" in said[0], run.stderr
+        assert "the disk is too small: it has 307 kB in total, and 25.6 MB are needed" in said[0], run.stderr
         log = suite.folder / "log"
         getter = launch(suite, disk, server, log, name="little.bin")
         try:  # a disk can grow by this much
-            wait_until(lambda: "it has 1.5 MB in total" in log.read_text(), 60, "the cause told")
+            wait_until(lambda: "it has 307 kB in total" in log.read_text(), 60, "the cause told")
         finally:
             getter.kill()
             getter.wait()
