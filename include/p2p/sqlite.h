@@ -48,6 +48,13 @@ P2P_MUST_CHECK enum p2p_err p2p_sqlite_done(sqlite3_stmt *stmt);
 /* Steps to the next row of a bound statement: `*row` is false at the end; the statement
  * is then ready for the next use. To stop before the end, call sqlite3_reset. */
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_next(sqlite3_stmt *stmt, bool *row);
+/* Reads all rows of a query without parameters into an array of `max` rows of `size`
+ * bytes (*returns owned*, free()): `read` fills one, which is zeros. TOO_LARGE: there
+ * are more. After an error: NULL, and no rows. */
+typedef enum p2p_err p2p_sqlite_read(sqlite3_stmt *stmt, void *row);
+P2P_MUST_CHECK enum p2p_err p2p_sqlite_list(sqlite3 *db, const char *sql, size_t size,
+                                            size_t max, p2p_sqlite_read *read,
+                                            void **rows, size_t *count);
 /* Copies a blob of exactly `len` bytes out of a row; CORRUPT otherwise. */
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_get_blob(sqlite3_stmt *stmt, int column,
                                                 void *out, size_t len);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/program/text_distance.h"
 #include "p2p/addr.h"
 #include "p2p/bytes.h"
 #include "p2p/crypto.h"
@@ -53,34 +54,6 @@ p2p_code_format(const struct p2p_code *code, char out[P2P_CODE_TEXT])
 
 /* ---- reading ---- */
 
-/* Letters that must be changed, added or removed. Both words are short. */
-static unsigned
-distance(const char *a, const char *b)
-{
-    enum { LONG = 16 };
-    unsigned row[LONG + 1];
-    size_t len_a = strlen(a), len_b = strlen(b);
-
-    if (len_a > LONG || len_b > LONG)
-        return LONG;
-    for (size_t j = 0; j <= len_b; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= len_a; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= len_b; j++) {
-            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[len_b];
-}
-
 /* The word that is at most two wrong letters away; NULL: none. */
 static const char *
 nearest(const char *text)
@@ -89,7 +62,7 @@ nearest(const char *text)
     unsigned least = 3;
 
     for (size_t i = 0; i < P2P_CODE_WORDS; i++) {
-        unsigned far = distance(text, words[i]);
+        unsigned far = p2p_text_distance(text, words[i]);
         if (far < least) {
             least = far;
             best = words[i];

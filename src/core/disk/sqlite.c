@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -86,6 +87,28 @@ p2p_sqlite_next(sqlite3_stmt *stmt, bool *row)
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
     return error_in(sqlite3_db_handle(stmt), rc);
+}
+
+enum p2p_err
+p2p_sqlite_list(sqlite3 *db, const char *sql, size_t size, size_t max,
+                p2p_sqlite_read *read, void **rows, size_t *count)
+{
+    sqlite3_stmt *stmt = NULL;
+    char *all = calloc(max, size);
+    bool row = true;
+    enum p2p_err err = all == NULL ? P2P_ERR_NOMEM : p2p_sqlite_prepare(db, sql, &stmt);
+
+    *count = 0;
+    while (err == P2P_OK && (err = p2p_sqlite_next(stmt, &row)) == P2P_OK && row)
+        err = *count == max ? P2P_ERR_TOO_LARGE : read(stmt, all + size * (*count)++);
+    sqlite3_finalize(stmt);
+    if (err != P2P_OK) {
+        free(all);
+        all = NULL;
+        *count = 0;
+    }
+    *rows = all;
+    return err;
 }
 
 enum p2p_err

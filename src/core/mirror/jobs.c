@@ -84,9 +84,10 @@ take_number(sqlite3_stmt *stmt, int column)
 }
 
 static enum p2p_err
-read_row(sqlite3_stmt *stmt, struct p2p_mirror *out)
+read_row(sqlite3_stmt *stmt, void *row)
 {
-    memset(out, 0, sizeof(*out));
+    struct p2p_mirror *out = row;
+
     if (!take_text(stmt, 0, out->id, sizeof(out->id)) ||
         !take_text(stmt, 2, out->address, sizeof(out->address)) ||
         !take_text(stmt, 3, out->folder, sizeof(out->folder)) ||
@@ -114,21 +115,11 @@ read_row(sqlite3_stmt *stmt, struct p2p_mirror *out)
 static enum p2p_err
 list(sqlite3 *db, struct p2p_mirror **out, size_t *count)
 {
-    sqlite3_stmt *stmt = NULL;
-    bool row = true;
-    enum p2p_err err = p2p_sqlite_prepare(db, sql_list, &stmt);
+    void *rows;
+    enum p2p_err err = p2p_sqlite_list(db, sql_list, sizeof(**out), P2P_MIRRORS_MAX,
+                                       read_row, &rows, count);
 
-    if (err == P2P_OK && (*out = calloc(P2P_MIRRORS_MAX, sizeof(**out))) == NULL)
-        err = P2P_ERR_NOMEM;
-    while (err == P2P_OK && (err = p2p_sqlite_next(stmt, &row)) == P2P_OK && row)
-        err = *count == P2P_MIRRORS_MAX ? P2P_ERR_TOO_LARGE
-                                        : read_row(stmt, &(*out)[(*count)++]);
-    sqlite3_finalize(stmt);
-    if (err != P2P_OK) {
-        free(*out);
-        *out = NULL;
-        *count = 0;
-    }
+    *out = rows;
     return err;
 }
 

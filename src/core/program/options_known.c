@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "core/program/options_internal.h"
+#include "core/program/text_distance.h"
 
-enum { DAEMONS = 1, COMMANDS = 2, FLAG = 4, WORD_MAX = 64, DISTANCE_MAX = 2 };
+enum { DAEMONS = 1, COMMANDS = 2, FLAG = 4, DISTANCE_MAX = 2 };
 
 static const struct {
     const char *name;
@@ -180,52 +181,11 @@ p2p_option_is_section(const char *section)
     return false;
 }
 
-static char
-plain(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return (char)(c - 'A' + 'a');
-    return c == '_' ? '-' : c;
-}
-
-static unsigned
-least(unsigned a, unsigned b, unsigned c)
-{
-    unsigned ab = a < b ? a : b;
-
-    return ab < c ? ab : c;
-}
-
-/* The number of letters to change, add or remove. Case does not count, nor '_' instead
- * of '-'. */
-static unsigned
-distance(const char *a, const char *b)
-{
-    size_t width = strlen(b);
-    unsigned row[WORD_MAX + 1];
-
-    if (width > WORD_MAX || strlen(a) > WORD_MAX)
-        return WORD_MAX;
-    for (size_t k = 0; k <= width; k++)
-        row[k] = (unsigned)k;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i + 1;
-        for (size_t k = 1; k <= width; k++) {
-            unsigned above = row[k];
-            row[k] = least(above + 1, row[k - 1] + 1,
-                           diagonal + (plain(a[i]) != plain(b[k - 1])));
-            diagonal = above;
-        }
-    }
-    return row[width];
-}
-
 /* The most similar name so far. */
 static void
 offer(const char *name, const char *candidate, unsigned *best, const char **out)
 {
-    unsigned d = distance(name, candidate);
+    unsigned d = p2p_text_distance(name, candidate);
 
     if (d < *best) {
         *best = d;

@@ -85,13 +85,13 @@ p2p_grants_open(const char *keys_dir, bool create, sqlite3 **db)
 }
 
 static enum p2p_err
-read_row(sqlite3_stmt *stmt, struct p2p_grant *out)
+read_row(sqlite3_stmt *stmt, void *row)
 {
+    struct p2p_grant *out = row;
     const unsigned char *folder = sqlite3_column_text(stmt, 2);
     const void *peers = sqlite3_column_blob(stmt, 3);
     size_t size = (size_t)sqlite3_column_bytes(stmt, 3);
 
-    memset(out, 0, sizeof(*out));
     out->id = (uint64_t)sqlite3_column_int64(stmt, 0);
     out->everyone = sqlite3_column_int(stmt, 1) == WHO_EVERYONE;
     out->created_s = (uint64_t)sqlite3_column_int64(stmt, 4);
@@ -108,21 +108,11 @@ read_row(sqlite3_stmt *stmt, struct p2p_grant *out)
 static enum p2p_err
 list(sqlite3 *db, struct p2p_grant **out, size_t *count)
 {
-    sqlite3_stmt *stmt = NULL;
-    bool row = true;
-    enum p2p_err err = p2p_sqlite_prepare(db, sql_list, &stmt);
+    void *rows;
+    enum p2p_err err = p2p_sqlite_list(db, sql_list, sizeof(**out),
+                                       P2P_ACCESS_RULES_MAX, read_row, &rows, count);
 
-    if (err == P2P_OK && (*out = calloc(P2P_ACCESS_RULES_MAX, sizeof(**out))) == NULL)
-        err = P2P_ERR_NOMEM;
-    while (err == P2P_OK && (err = p2p_sqlite_next(stmt, &row)) == P2P_OK && row)
-        err = *count == P2P_ACCESS_RULES_MAX ? P2P_ERR_TOO_LARGE
-                                             : read_row(stmt, &(*out)[(*count)++]);
-    sqlite3_finalize(stmt);
-    if (err != P2P_OK) {
-        free(*out);
-        *out = NULL;
-        *count = 0;
-    }
+    *out = rows;
     return err;
 }
 
