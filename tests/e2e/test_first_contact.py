@@ -1,12 +1,15 @@
 """First contact with the dashboard is one command at most, however p2p-ui was started."""
 
+import getpass
 import os
 import re
+import shlex
 import subprocess
 
 import pytest
 import requests
 
+import carriers
 from conftest import BIN, ROOT, environment, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the folders of a service")
@@ -76,6 +79,32 @@ def test_a_daemon_that_root_started_and_a_browser_of_a_user(suite):
     made = suite.p2p("ui", "--url", ui.url, "--keys-dir", ui.folder / "keys", check=True).stdout.strip()
     assert link and made
     assert_owner(made)
+
+
+def test_a_server_without_a_screen(suite, tmp_path):
+    """As OPERATIONS.md says: `ssh -L 8080:localhost:8080 SERVER "p2p ui; cat"`. The near end of the tunnel is at another
+    address of this machine."""
+    command = re.search(r'`ssh -L 8080:localhost:8080 SERVER "(.*)"`', (ROOT / "docs" / "OPERATIONS.md").read_text())[1]
+    ui = suite.ui()
+    port = ui.url.rsplit(":", 1)[1]
+    there = command.replace("p2p ui", shlex.join([str(BIN / "p2p"), "ui", "--url", ui.url, "--keys-dir", str(ui.folder / "keys")]))
+    with carriers.ssh_server(tmp_path) as client:
+        words = [str(w) for w in client if w != "-N"]
+        ssh = subprocess.Popen(
+            [*words, "-L", f"127.0.0.2:{port}:127.0.0.1:{port}", f"{getpass.getuser()}@127.0.0.1", there],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            link = ssh.stdout.readline().strip()
+            assert link.startswith("http://"), f"{link} {ssh.poll() and ssh.stderr.read()}"
+            opened = requests.get(
+                re.sub(r"//[^/]*", f"//127.0.0.2:{port}", link), headers={"Host": f"localhost:{port}"}, allow_redirects=False, timeout=30
+            )  # fmt: skip
+            assert opened.status_code == 303 and opened.headers["Set-Cookie"]
+        finally:
+            ssh.stdin.close()
+            ssh.kill()
+            ssh.wait()
 
 
 def test_the_published_name_and_port_of_a_container(suite):
