@@ -34,7 +34,8 @@ _p2p_names() { # of one kind (p2p complete --help): readline quotes what the she
 
 _p2p_value() { # completes the value of option $1; false when it takes none we know
     case $1 in
-    --*-dir | --to) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
+    --to) case $command in send) _p2p_names peers ;; restore) _p2p_names shared ;; *) _p2p_paths -d ;; esac ;;
+    --*-dir) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
     --config | --snapshot | --allow-peers | --relay-secret-file | --output | -o | --tls-cert | --tls-key | --ca-file)
         compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -f -- "$cur") ;;
     --log-level) _p2p_offer < <(printf '%s\n' error warn info debug) ;;
@@ -65,11 +66,12 @@ _p2p_argument() { # of a command: a verb, or what the verb is about
     restore:*) _p2p_names deleted; _p2p_names shared ;;
     help:2:*) _p2p_offer < <(_p2p_commands) ;;
     *:2:*) _p2p_offer < <(_p2p_verbs "$command") ;;
-    peers:3:trust | peers:3:forget | peers:3:block | mirror:3:add) _p2p_names peers ;;
+    peers:3:trust | peers:3:forget | peers:3:block | mirror:3:add | inbox:3:always | inbox:3:ask) _p2p_names peers ;;
     mirror:3:list) ;;
     mirror:3:*) _p2p_names mirrors ;;
     share:3:add) _p2p_paths -d ;;
     share:3:rm | share:3:confirm) _p2p_names folders ;;
+    link:*:new) _p2p_names shared ;;
     folder:3:private | folder:3:public | versions:3:purge) _p2p_names shared ;;
     unfinished:3:remove) _p2p_names unfinished ;;
     config:3:get | config:3:set | config:3:unset) _p2p_names settings ;;

@@ -46,7 +46,16 @@ end
 # Program, option, word: what the value can be; false when it takes none we know.
 function __p2p_value
     switch $argv[2]
-        case '--*-dir' --to
+        case --to
+            switch (commandline -opc)[2]
+                case send
+                    __p2p_names $argv[1] peers "$argv[3]"
+                case restore
+                    __p2p_names $argv[1] shared "$argv[3]"
+                case '*'
+                    __fish_complete_directories $argv[3] ''
+            end
+        case '--*-dir'
             __fish_complete_directories $argv[3] ''
         case --config --snapshot --allow-peers --relay-secret-file --output -o --tls-cert --tls-key --ca-file
             __p2p_paths $argv[3]
@@ -96,7 +105,7 @@ function __p2p_command # words of p2p before the current one, and that one
                 __p2p_commands $words[1]
             case '*:2:*'
                 __p2p_verbs $words[1..2]
-            case 'peers:3:trust' 'peers:3:forget' 'peers:3:block' 'mirror:3:add'
+            case 'peers:3:trust' 'peers:3:forget' 'peers:3:block' 'mirror:3:add' 'inbox:3:always' 'inbox:3:ask'
                 __p2p_names $words[1] peers "$word"
             case 'mirror:3:list'
             case 'mirror:3:*'
@@ -105,6 +114,8 @@ function __p2p_command # words of p2p before the current one, and that one
                 __fish_complete_directories $word ''
             case 'share:3:rm' 'share:3:confirm'
                 __p2p_names $words[1] folders "$word"
+            case 'link:*:new'
+                __p2p_names $words[1] shared "$word"
             case 'folder:3:private' 'folder:3:public' 'versions:3:purge'
                 __p2p_names $words[1] shared "$word"
             case 'unfinished:3:remove'
