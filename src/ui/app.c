@@ -302,6 +302,7 @@ start_parts(struct ui_app *app)
         .jobs = app->jobs};
     app->browse = (struct ui_browse){app->peers, app->jobs};
     app->activity = (struct ui_activity){app->opt.keys_dir, app->identity, app->jobs};
+    app->links = (struct ui_links_api){app->opt.keys_dir, app->discovery};
     app->mirrors = (struct ui_mirrors){.keys_dir = app->opt.keys_dir,
                                        .folders = &app->folders,
                                        .events = &app->events};

@@ -13,6 +13,7 @@
 #include "ui/folders/upload.h"
 #include "ui/folders/versions_api.h"
 #include "ui/grants_api.h"
+#include "ui/links_api.h"
 #include "ui/mirrors_api.h"
 #include "ui/offers/offers.h"
 #include "ui/state/config.h"
@@ -30,6 +31,7 @@
 #define BROWSE    offsetof(struct ui_app, browse)
 #define CONFIG    offsetof(struct ui_app, config)
 #define FOLDERS   offsetof(struct ui_app, folders)
+#define LINKS     offsetof(struct ui_app, links)
 #define MIRRORS   offsetof(struct ui_app, mirrors)
 #define OFFERS    offsetof(struct ui_app, offers)
 #define TRANSFERS offsetof(struct ui_app, transfers_api)
@@ -138,6 +140,9 @@ const struct http_route ui_routes[] = {
     {"GET",    "/api/grants",                      ui_grants_handle_list,              0, OWNER, ACTIVITY},
     {"POST",   "/api/grants",                      ui_grants_handle_set,            LIST, OWNER, ACTIVITY},
     {"DELETE", "/api/grants/{id}",                 ui_grants_handle_delete,            0, OWNER, ACTIVITY},
+    {"GET",    "/api/links",                       ui_links_handle_list,               0, OWNER, LINKS},
+    {"POST",   "/api/links",                       ui_links_handle_make,            LIST, OWNER, LINKS},
+    {"DELETE", "/api/links/{id}",                  ui_links_handle_revoke,             0, OWNER, LINKS},
     {"GET",    "/api/mirrors",                     ui_mirrors_handle_list,             0, OWNER, MIRRORS},
     {"POST",   "/api/mirrors",                     ui_mirrors_handle_add,          SMALL, OWNER, MIRRORS},
     {"GET",    "/api/mirrors/{id}",                ui_mirrors_handle_one,              0, OWNER, MIRRORS},

@@ -1,6 +1,7 @@
 """p2p-ui beyond the documented endpoints: files, peers, search, settings; judged by docs/openapi.yaml."""
 
 import hashlib
+import re
 import socket
 import subprocess
 import time
@@ -215,6 +216,20 @@ def test_private_folders(world):
     assert world.json("GET", "/api/grants")["grants"] == rules
     assert world.call("DELETE", f"/api/grants/{rules[0]['id']}", 200).json()["grants"] == []
     world.call("POST", "/api/grants", 422, json={"folder": "nowhere"})
+
+
+def test_links(world):
+    """The URL is shown once; what is listed has no secret."""
+    made = world.call("POST", "/api/links", 201, json={"files": ["photos/", "a.txt"], "title": "A", "uses": 3, "pin": "1"}).json()
+    assert re.fullmatch(r"http://\S+/l#[A-Za-z0-9_-]{22}", made["url"])
+    (link,) = made["links"]
+    assert (link["files"], link["title"], link["uses_left"], link["bytes_left"]) == (["photos/", "a.txt"], "A", 3, None)
+    assert link["has_pin"] and link["expires"] - link["created"] == 7 * 24 * 3600
+    assert world.json("GET", "/api/links") == {"links": [link]}
+    for wrong in ({}, {"files": []}, {"files": ["../x"]}, {"files": ["a"], "uses": 0}, {"files": ["a"], "expires": 1e9}):
+        world.call("POST", "/api/links", 422, json=wrong)
+    world.call("DELETE", "/api/links/999", 404)
+    assert world.call("DELETE", f"/api/links/{link['id']}", 200).json() == {"links": []}
 
 
 def test_health_and_the_document(world):
