@@ -162,6 +162,20 @@ def test_a_channel_that_dies_is_replaced(suite, here):
     assert end["received"] < len(data) + 8 * MIB, end
 
 
+def test_ipv6_opens_what_ipv4_does_not(suite):
+    """Two symmetric routers defeat a channel over IPv4. Both let IPv6 out, and in only what was asked for."""
+    try:
+        with world(("symmetric", "symmetric"), ipv6=True) as here:
+            homes = WithoutRelay(suite, here).start(files={"far.bin": os.urandom(3 * MIB)})
+            homes.trust()
+            done = homes.get("far.bin", "--path", "channel")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert path_of(done) == "channel" and homes.got("far.bin") == shared(homes, "far.bin")
+            suite.stop()
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
 # Who gets through to whom, and how: the far router, the near one. Two symmetric ones do not, nor do a symmetric one
 # and one that looks at ports.
 MATRIX = {
@@ -170,7 +184,7 @@ MATRIX = {
     ("symmetric", "cone"): "channel", ("address", "address"): "channel", ("address", "symmetric"): "channel",
     ("symmetric", "address"): "channel", ("port", "address"): "channel", ("port", "port"): "channel",
     ("port", "symmetric"): "relay", ("symmetric", "port"): "relay", ("symmetric", "symmetric"): "relay",
-    ("port", "noudp"): "relay",
+    ("port", "noudp"): "relay", ("rst", "rst"): "channel", ("short", "short"): "channel",
 }  # fmt: skip
 
 

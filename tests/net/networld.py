@@ -20,11 +20,13 @@ import subprocess
 from pathlib import Path
 
 PUBLIC_NET, HOME_NET = "203.0.113", "192.168.1"
+IPV6 = "2001:db8"  # the public machines are in 2001:db8::/64, home N is 2001:db8:N::/64
 # What the router does with the source port of a connection. "port": keeps it where it can, and lets answers in
 # from where they were asked for (address and port). "symmetric": takes another one for each destination.
 # "address": as "port", and lets in from each address that was asked. "cone": lets in from everybody. "open": TCP,
-# too. "noudp": as "port", without UDP.
-NATS = {kind: "masquerade" for kind in ("port", "address", "cone", "open", "noudp")}
+# too. "noudp": as "port", without UDP. "rst": as "port", and answers what comes in unasked instead of dropping it.
+# "short": as "port", and forgets a UDP path after 8 s without a datagram.
+NATS = {kind: "masquerade" for kind in ("port", "address", "cone", "open", "noudp", "rst", "short")}
 NATS["symmetric"] = "masquerade fully-random"
 ASKED = """
 table ip asked {{
@@ -58,7 +60,12 @@ MORE = {
     "cone": LET_IN.replace("{protocols}", "udp"),
     "open": LET_IN.replace("{protocols}", "{{ tcp, udp }}"),
     "noudp": "insert rule inet filter through meta l4proto udp drop\n",
+    "rst": """
+insert rule inet filter in iifname "wan" ct state new reject with icmpx type port-unreachable
+insert rule inet filter in iifname "wan" ct state new meta l4proto tcp reject with tcp reset
+""",
 }
+UDP_TIMEOUTS = {"short": (8, 8)}  # seconds: of one side only, and once both have spoken. Others: as Linux has them
 RULES = """
 table ip nat {{
     chain after {{
@@ -70,6 +77,7 @@ table inet filter {{
     chain in {{
         type filter hook input priority 0
         iifname "wan" ct state established,related accept
+        iifname "wan" icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
         iifname "wan" drop
     }}
     chain through {{
@@ -131,6 +139,9 @@ class Machine:
         self.ip("addr", "add", f"{address}/24", "dev", "switch")
         self.ip("link", "set", "switch", "up")
 
+    def add_ipv6(self, device, address):
+        self.ip("-6", "addr", "add", f"{address}/64", "dev", device, "nodad")
+
     def remove(self):
         run("ip", "netns", "del", self.name, check=False)
 
@@ -152,6 +163,17 @@ class Home:
         self.set_nat(nat)
         self.machines = [self._add_machine(world, number, i) for i in range(machines)]
 
+    def add_ipv6(self, public, number):
+        """No translation, but the same rule for what comes in."""
+        self.router.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        self.router.add_ipv6("wan", f"{IPV6}::{10 + number}")
+        self.router.add_ipv6("switch", f"{IPV6}:{number}::1")
+        self.router.ip("-6", "route", "add", "default", "via", f"{IPV6}::1")
+        public.ip("-6", "route", "add", f"{IPV6}:{number}::/64", "via", f"{IPV6}::{10 + number}")
+        for i, machine in enumerate(self.machines):
+            machine.add_ipv6("eth0", f"{IPV6}:{number}::{5 + i}")
+            machine.ip("-6", "route", "add", "default", "via", f"{IPV6}:{number}::1")
+
     def _add_machine(self, world, number, i):
         machine = world.machine(f"h{number}" + ("" if i == 0 else chr(ord("a") + i)))
         machine.address = f"{HOME_NET}.{5 + i}"
@@ -164,6 +186,11 @@ class Home:
         self.nat = nat
         rules = "flush ruleset\n" + RULES.format(nat=NATS[nat]) + MORE.get(nat, "").format(machine=f"{HOME_NET}.5")
         self.router.run("nft", "-f", "-", input=rules)
+        once, stream = UDP_TIMEOUTS.get(nat, (30, 120))
+        self.router.run(
+            "sysctl", "-qw", f"net.netfilter.nf_conntrack_udp_timeout={once}",
+            f"net.netfilter.nf_conntrack_udp_timeout_stream={stream}", check=False,
+        )  # fmt: skip
 
     @property
     def machine(self):
@@ -189,6 +216,14 @@ class World:
             # The first home has the long cable: the path between two homes has its delay once.
             self.homes.append(Home(self, number, nat, machines, line if number == 1 else None))
 
+    def add_ipv6(self):
+        first = self.public[0]
+        first.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        for i, machine in enumerate(self.public):
+            machine.add_ipv6("switch" if machine is first else "eth0", f"{IPV6}::{1 + i}")
+        for number, home in enumerate(self.homes, 1):
+            home.add_ipv6(first, number)
+
     def machine(self, name):
         made = Machine(f"{self.tag}-{name}")
         self._all.append(made)
@@ -205,14 +240,16 @@ class World:
 
 
 @contextlib.contextmanager
-def world(nats=("port", "port"), machines=1, public=1, line=None):
+def world(nats=("port", "port"), machines=1, public=1, line=None, ipv6=False):
     """nats: the router of each home; machines: in each home; public: machines without a router; line: the first
     home is at the end of a long cable (ms one way, Mbit/s, per cent of packets that get lost), whose queue holds
-    twice what is on the way. Raises Unavailable where it cannot be made."""
+    twice what is on the way; ipv6: each home has a global IPv6 network, too. Raises Unavailable where it cannot be made."""
     made = World()
     try:
         try:
             made.make(nats, machines, public, line)
+            if ipv6:
+                made.add_ipv6()
         except (OSError, subprocess.CalledProcessError) as error:
             raise Unavailable(f"{error}: {getattr(error, 'stderr', '')}") from error
         yield made
