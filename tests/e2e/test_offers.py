@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from conftest import BIN, environment, wait_until
+from p2pwire.web import Dashboard
 from ui_world import API
 
 LIMIT = 60  # generous: for a busy machine
@@ -98,7 +99,7 @@ def test_between_the_dashboards(world):
     """Study sends a private folder; Kitchen accepts and gets it, and nobody else sees it."""
     suite, registry = world.suite, world.discovery
     study = suite.ui(name="study", discovery=registry, peer=world.study)
-    kitchen = suite.ui(name="kitchen", discovery=registry, peer=world.kitchen)
+    kitchen = suite.ui("--require-pairing", name="kitchen", discovery=registry, peer=world.kitchen)
 
     def post(ui, path, status, **body):
         answer = API.check("POST", path, ui.api.request("POST", path, json=body))
@@ -130,3 +131,25 @@ def test_between_the_dashboards(world):
     post(study, "/api/offers", 422, to=to)
     answer = API.check("DELETE", f"/api/offers/{sent['id']}", study.api.request("DELETE", f"/api/offers/{sent['id']}"))
     assert answer.status_code == 200 and not listed(study, id=sent["id"])
+
+    # A paired browser is a face, too.
+    phone, other = Dashboard(kitchen.url), Dashboard(kitchen.url)
+    for browser in (phone, other):
+        code = post(kitchen, "/api/pair/code", 201)["code"]
+        assert browser.request("POST", "/api/pair", json={"code": code}).status_code == 200
+    seen = API.check("GET", "/api/offers", phone.request("GET", "/api/offers")).json()
+    assert seen["paired"] and len(seen["devices"]) == 1  # the other one
+    devices = API.check("GET", "/api/offers", kitchen.api.request("GET", "/api/offers")).json()["devices"]
+    mine = next(d["id"] for d in devices if d["id"] != seen["devices"][0]["id"])
+    gift = post(kitchen, "/api/offers", 201, to=f"device:{mine}", text="https://example.org")["id"]
+
+    def of(browser):
+        return [o for o in browser.request("GET", "/api/offers").json()["offers"] if o["id"] == gift]
+
+    assert [o["direction"] for o in of(phone)] == ["in"] and of(other) == []
+    assert other.request("POST", f"/api/offers/{gift}/accept", json={}).status_code in (404, 503)
+    assert phone.request("POST", f"/api/offers/{gift}/accept", json={}).json()["state"] == "accepted"
+    assert listed(kitchen, id=gift)[0]["state"] == "accepted"
+    assert phone.request("POST", "/api/offers", json={"to": "here", "text": "back"}).status_code == 201
+    assert listed(kitchen, text="back")[0]["direction"] == "in"
+    assert phone.request("POST", f"/api/offers/{gift}/always", json={}).status_code == 403
