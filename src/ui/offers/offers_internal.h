@@ -25,6 +25,7 @@ enum ui_offer_state {
     UI_OFFER_UNSUPPORTED, /* its program is too old */
     UI_OFFER_STATES
 };
+/* "preparing", "waiting", ...: as in docs/openapi.yaml. */
 const char *ui_offer_state_name(enum ui_offer_state state);
 
 /* Copies of it are handed out, so that nobody works under the lock. */
