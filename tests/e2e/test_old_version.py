@@ -183,3 +183,45 @@ def test_a_device_changes_its_version(machine, first, then):
     wait_until(lambda: [p for p in is_listed(registry, "song.flac") if p["port"] == again.port], 60, "registered again")
     machine.p2p("new", "get", "album/", "--discovery", registry.url, "--output-dir", machine.folder / "b")
     assert (machine.folder / "b" / "album" / "one.txt").read_bytes() == b"one"
+
+
+def test_a_shared_folder_is_upgraded_and_downgraded(machine):
+    """0.1.0 reads nothing of the versions and loses none; this version reads no file again."""
+    registry = machine.registry("new")
+    shared = machine.folder / "peer" / "shared"
+    versions = shared / ".p2p" / "versions"
+
+    def run(version):
+        peer = machine.peer(version, registry, files={} if shared.exists() else FILES)
+        wait_until(lambda: [p for p in is_listed(registry, "song.flac") if p["port"] == peer.port], 60, "registered")
+        return peer
+
+    def rows(name):
+        run = subprocess.run(
+            [BIN / "p2p", "history", name, "--json", "--shared-dir", shared],
+            env=environment(machine.folder), cwd=machine.folder, capture_output=True, text=True,
+        )  # fmt: skip
+        return json.loads(run.stdout)["versions"] if run.returncode == 0 else []
+
+    run("old").stop()
+    index = (shared / ".p2p" / "index.db").stat().st_ino
+    peer = run("new")
+    assert (shared / ".p2p" / "index.db").stat().st_ino == index  # it is the same index, and not put aside
+    wait_until(lambda: len([*versions.glob("??/" + "?" * 64)]) == 2, 60, "copies of the small files")
+    (shared / "album/one.txt").write_bytes(b"one, changed")
+    assert wait_until(lambda: rows("album/one.txt"), 60, "a version")[0]["kept"]
+    peer.stop()
+
+    peer = run("old")  # changes meanwhile have no version
+    (shared / "album/two.txt").write_bytes(b"two, changed")
+    wait_until(lambda: is_listed(registry, "album/two.txt"), 60, "served by 0.1.0")
+    machine.p2p("new", "get", "album/", "--discovery", registry.url, "--output-dir", machine.folder / "c")
+    assert (machine.folder / "c" / "album" / "one.txt").read_bytes() == b"one, changed"
+    peer.stop()
+    assert (shared / ".p2p" / "index.db").stat().st_ino == index
+
+    run("new")
+    assert rows("album/one.txt")[0]["kept"]
+    restored = [BIN / "p2p", "restore", "album/one.txt", "--shared-dir", shared]
+    subprocess.run(restored, env=environment(machine.folder), cwd=machine.folder, check=True, capture_output=True)
+    assert (shared / "album/one.txt").read_bytes() == b"one"

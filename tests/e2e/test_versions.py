@@ -1,6 +1,8 @@
 """What is replaced or deleted through the dashboard or p2p stays as a version and can be restored."""
 
 import json
+import os
+import subprocess
 import time
 
 import pytest
@@ -162,3 +164,35 @@ def test_a_peer_keeps_what_other_programs_change(suite):
     assert suite.p2p("history", "g", *there).returncode == 3  # deleted: gone for others
     suite.p2p("versions", "purge", "f", "--version", second, "--shared-dir", shared, check=True)
     assert suite.get("f", peer, more=["--version", second, "--save-as", "older"]).returncode == 3
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Under the folder of the programs that are called "near"; unmounted when they have ended."""
+    disk = tmp_path / "near"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_what_the_owner_deleted_makes_room_for_a_download(small_disk, suite):
+    """Whatever its age; what was replaced is younger than a day and stays."""
+    data = os.urandom(20 << 20)
+    peer = suite.peer(name="far", files={"film": data})
+    ui = suite.ui("--keep-free", "0", name="near")
+    assert ui.shared.is_relative_to(small_disk)
+    suite.p2p("versions", "set", "space", "100%", "--shared-dir", ui.shared, check=True)
+    replace(ui, "kept", b"first")
+    replace(ui, "kept", b"second")
+    replace(ui, "old film", os.urandom(12 << 20))
+    assert ui.api.delete("shared", "old film").status_code == 200
+    assert ui.api.request("GET", "/api/deleted").json()["files"][0]["kept"]
+    host, port = peer.address
+    started = ui.api.download("film", {"peer_id_full": peer.peer_id, "ip": host, "port": port})
+    assert started.status_code in (200, 202), started.text
+    wait_until((ui.downloads / "film").exists, 90, "the download")
+    assert (ui.downloads / "film").read_bytes() == data
+    assert not any(f["kept"] for f in ui.api.request("GET", "/api/deleted").json()["files"])
+    assert [v["kept"] for v in history(ui, "kept")] == [True]

@@ -123,3 +123,34 @@ ui_keeping_spare(const struct ui_folders *folders, const struct p2p_root *root)
 
     return v != NULL ? p2p_versions_spare(v) : 0;
 }
+
+/* Its versions, if the folder is on the disk of the downloads; NULL: it is not. */
+static struct p2p_versions *
+versions_beside_downloads(const struct ui_folders *folders, size_t i)
+{
+    const struct p2p_root *root = p2p_share_root(p2p_shares_at(folders->shares, i));
+    struct stat downloads, shared;
+
+    if (fstat(p2p_root_fd(folders->downloads), &downloads) != 0 ||
+        fstat(p2p_root_fd(root), &shared) != 0 || shared.st_dev != downloads.st_dev)
+        return NULL;
+    return ui_keeping_of(folders, root);
+}
+
+bool
+ui_keeping_make_room_for_downloads(const struct ui_folders *folders, uint64_t bytes)
+{
+    size_t count = p2p_shares_folders(folders->shares)->count;
+    uint64_t spare = 0, freed = 0;
+    struct p2p_versions *v;
+
+    for (size_t i = 0; i < count; i++)
+        if ((v = versions_beside_downloads(folders, i)) != NULL)
+            spare += p2p_versions_spare(v);
+    if (spare < bytes) /* it would be for nothing */
+        return false;
+    for (size_t i = 0; i < count && freed < bytes; i++)
+        if ((v = versions_beside_downloads(folders, i)) != NULL)
+            freed += p2p_versions_make_room(v, bytes - freed);
+    return freed > 0;
+}

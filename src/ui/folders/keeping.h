@@ -39,4 +39,9 @@ bool ui_keeping_make_room(const struct ui_folders *folders, const struct ui_spot
 uint64_t ui_keeping_spare(const struct ui_folders *folders,
                           const struct p2p_root *root);
 
+/* Removes old versions of the shared folders that are on the disk of the downloads
+ * folder, as p2p_versions_make_room does, if that frees as many bytes. */
+bool ui_keeping_make_room_for_downloads(const struct ui_folders *folders,
+                                        uint64_t bytes);
+
 #endif

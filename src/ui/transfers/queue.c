@@ -12,6 +12,7 @@
 #include "p2p/journal.h"
 #include "p2p/lock.h"
 #include "ui/folders/folders.h"
+#include "ui/folders/keeping.h"
 #include "ui/folders/place.h"
 #include "ui/state/config.h"
 
@@ -177,12 +178,29 @@ look_at_place(const struct ui_folders *folders)
     return place;
 }
 
+/* Without what other downloads need. */
+static uint64_t
+missing_bytes(const struct ui_transfer *t)
+{
+    return t->size > t->verified ? t->size - t->verified : 0;
+}
+
+/* Old versions are asked for what the disk lacks. */
+static void
+want_room(struct ui_transfers *ts, const struct place *place, struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock)
+{
+    uint64_t needed = missing_bytes(t) + P2P_MIB;
+
+    t->wants_room = false;
+    if (place->is_known && needed > place->free_bytes && ts->missing == 0)
+        ts->missing = needed - place->free_bytes;
+}
+
 static bool
 has_space_for(const struct place *place, const struct ui_transfer *t)
 {
-    uint64_t missing = t->size > t->verified ? t->size - t->verified : 0;
-
-    return place->is_known && place->free_bytes > missing + DISK_SPARE;
+    return place->is_known && place->free_bytes > missing_bytes(t) + DISK_SPARE;
 }
 
 /* A folder that was moved away is still writable: running downloads would be stored
@@ -203,6 +221,8 @@ retry_due(struct ui_transfers *ts, const struct place *place, uint64_t now_s)
     P2P_REQUIRES(ui_transfers_lock)
 {
     for (struct ui_transfer *t = ts->first; t != NULL; t = t->next) {
+        if (t->wants_room && !t->is_removed)
+            want_room(ts, place, t);
         if (t->retry_at_s == 0 || t->retry_at_s > now_s || t->is_removed)
             continue;
         if (t->error == P2P_ERR_DISK_FULL && !has_space_for(place, t)) {
@@ -265,11 +285,30 @@ decide(struct ui_transfers *ts, const struct place *place)
     return goes_on;
 }
 
+/* Old versions make room for a download, those of deleted files first. True: some did.
+ */
+static bool
+make_room(struct ui_transfers *ts)
+{
+    p2p_lock(&ts->lock);
+    uint64_t missing = ts->missing;
+    ts->missing = 0;
+    p2p_unlock(&ts->lock);
+    if (missing == 0 || !ui_keeping_make_room_for_downloads(ts->parts.folders, missing))
+        return false;
+    p2p_lock(&ts->lock);
+    for (struct ui_transfer *t = ts->first; t != NULL; t = t->next)
+        if (t->error == P2P_ERR_DISK_FULL && t->retry_at_s != 0 && !t->is_removed)
+            ui_transfer_enqueue(ts, t);
+    p2p_unlock(&ts->lock);
+    return true;
+}
+
 /* What takes time. True: something was done, so decide again. */
 static bool
 work(struct ui_transfers *ts)
 {
-    bool some = false;
+    bool some = make_room(ts);
 
     while (stop_one(ts) || clean_one(ts))
         some = true;

@@ -19,6 +19,8 @@ struct ui_transfers {
     uint64_t last_place P2P_GUARDED_BY(ui_transfers_lock);
     /* Running transfers, including those that are ending. */
     unsigned threads P2P_GUARDED_BY(ui_transfers_lock);
+    /* Bytes that a download with a full disk lacks; 0: none does. */
+    uint64_t missing P2P_GUARDED_BY(ui_transfers_lock);
     struct p2p_rate rate; /* of all downloads together */
     pthread_t manager;
     bool has_manager;

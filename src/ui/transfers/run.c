@@ -210,6 +210,7 @@ fail(struct ui_transfer *t, enum p2p_err err, const char *message)
                  message[0] != '\0' ? message : ui_error_advice(err));
     if (p2p_err_is_space(err) || err == P2P_ERR_AWAY) {
         t->state = UI_PAUSED;
+        t->wants_room = err == P2P_ERR_DISK_FULL;
         t->retry_at_s =
             p2p_time_s() + (err == P2P_ERR_AWAY ? UI_PLACE_CHECK_S : DISK_RETRY_S);
         return;

@@ -78,6 +78,7 @@ struct ui_transfer {
                                    * allows */
     uint64_t created_s, finished_s;
     uint64_t retry_at_s; /* 0: not by itself */
+    bool wants_room;     /* the disk was full just now: old versions may go */
     unsigned attempts;   /* number of failures in a row without a new byte */
 
     /* While it runs. */
