@@ -33,6 +33,11 @@ struct p2p_sqlite_options {
  * UNSUPPORTED: made by another version of the program. Follows no link. */
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_open(const struct p2p_sqlite_options *opt,
                                             sqlite3 **db);
+/* Opens a rare database `directory`/`name` that other users can never read, whatever
+ * the umask. NOT_FOUND: it does not exist, and `create` is false. */
+P2P_MUST_CHECK enum p2p_err p2p_sqlite_open_own(const char *directory, const char *name,
+                                                bool create, const char *schema,
+                                                sqlite3 **db);
 /* The kind of journal that suits the file system of `path`; p2p_sqlite_open calls it. A
  * database that others have open keeps its kind. */
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_choose_journal(sqlite3 *db, const char *path);

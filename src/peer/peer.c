@@ -11,6 +11,7 @@
 #include "p2p/io.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
+#include "p2p/public_url.h"
 #include "p2p/service.h"
 #include "peer/history/history.h"
 
@@ -289,15 +290,9 @@ is_seen_as_loopback(const struct peer *peer)
     if (!listens_everywhere(peer))
         return false;
     for (size_t i = 0; i < urls->count; i++) {
-        const char *authority = strstr(urls->at[i], "://");
         struct p2p_addr addr;
-        char text[P2P_HOST_MAX + 9];
-        if (authority == NULL)
-            continue;
-        snprintf(text, sizeof(text), "%.*s", (int)strcspn(authority + 3, "/"),
-                 authority + 3);
-        is_local = is_local || (p2p_addr_parse(text, 80, &addr) == P2P_OK &&
-                                p2p_addr_is_loopback(&addr));
+        is_local = is_local ||
+                   (p2p_url_host(urls->at[i], &addr) && p2p_addr_is_loopback(&addr));
     }
     return is_local;
 }

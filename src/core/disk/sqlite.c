@@ -1,6 +1,8 @@
 #include "p2p/sqlite.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +89,25 @@ p2p_sqlite_next(sqlite3_stmt *stmt, bool *row)
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
     return error_in(sqlite3_db_handle(stmt), rc);
+}
+
+enum p2p_err
+p2p_sqlite_open_own(const char *directory, const char *name, bool create,
+                    const char *schema, sqlite3 **db)
+{
+    char path[PATH_MAX];
+    const struct p2p_sqlite_options options = {
+        .path = path, .schema = schema, .version = 1, .is_rare = true};
+    int fd;
+
+    *db = NULL;
+    if (snprintf(path, sizeof(path), "%s/%s", directory, name) >= (int)sizeof(path))
+        return P2P_ERR_NAME;
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0600);
+    if (fd < 0)
+        return p2p_err_from_errno(errno);
+    close(fd);
+    return p2p_sqlite_open(&options, db);
 }
 
 enum p2p_err

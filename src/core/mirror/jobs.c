@@ -1,9 +1,6 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/mirror/mirror_internal.h"
 #include "p2p/bytes.h"
@@ -54,19 +51,7 @@ p2p_mirror_bind_text(sqlite3_stmt *stmt, int place, const char *text)
 static enum p2p_err
 open_database(const char *keys_dir, bool create, sqlite3 **db)
 {
-    char path[PATH_MAX];
-    const struct p2p_sqlite_options options = {
-        .path = path, .schema = schema, .version = 1, .is_rare = true};
-    int fd;
-
-    *db = NULL;
-    if (snprintf(path, sizeof(path), "%s/" FILE_NAME, keys_dir) >= (int)sizeof(path))
-        return P2P_ERR_NAME;
-    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0600);
-    if (fd < 0)
-        return p2p_err_from_errno(errno);
-    close(fd);
-    return p2p_sqlite_open(&options, db);
+    return p2p_sqlite_open_own(keys_dir, FILE_NAME, create, schema, db);
 }
 
 static bool

@@ -10,6 +10,7 @@
 #include "p2p/bytes.h"
 #include "p2p/code.h"
 #include "p2p/log.h"
+#include "p2p/public_url.h"
 
 enum {
     ANSWER_MAX = 512 * 1024,
@@ -253,20 +254,6 @@ p2p_box_of_code(struct p2p_discovery *d, size_t registry, uint32_t number,
 
 /* ---- what there is ---- */
 
-/* The host in a registry's URL. */
-static bool
-host_of(const char *url, struct p2p_addr *out)
-{
-    const char *at = strstr(url, "://");
-    char text[P2P_HOST_MAX + 9];
-
-    if (at == NULL)
-        return false;
-    at += 3;
-    snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
-    return p2p_addr_parse(text, 80, out) == P2P_OK;
-}
-
 static void
 take_offer(const cJSON *json, const char *url, struct p2p_reach_offer *out)
 {
@@ -275,7 +262,7 @@ take_offer(const cJSON *json, const char *url, struct p2p_reach_offer *out)
     struct p2p_addr own, addr;
 
     out->has_links = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "links"));
-    for (int i = 0; i < 2 && host_of(url, &own); i++) {
+    for (int i = 0; i < 2 && p2p_url_host(url, &own); i++) {
         const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(stun, i));
 
         if (text != NULL && p2p_addr_parse(text, 0, &addr) == P2P_OK &&

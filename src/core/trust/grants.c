@@ -1,14 +1,10 @@
 #include "p2p/grants.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/trust/grants_internal.h"
 #include "p2p/links.h"
@@ -66,22 +62,7 @@ p2p_grants_folder(const char *text, char out[P2P_NAME_MAX + 2])
 enum p2p_err
 p2p_grants_open(const char *keys_dir, bool create, sqlite3 **db)
 {
-    char path[PATH_MAX];
-    const struct p2p_sqlite_options options = {
-        .path = path, .schema = schema, .version = 1, .is_rare = true};
-    int fd;
-
-    *db = NULL;
-    if (snprintf(path, sizeof(path), "%s/" P2P_GRANTS_FILE, keys_dir) >=
-        (int)sizeof(path))
-        return P2P_ERR_NAME;
-    /* Before SQLite does it, so that other users can never read it, whatever the
-     * umask. */
-    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0600);
-    if (fd < 0)
-        return p2p_err_from_errno(errno);
-    close(fd);
-    return p2p_sqlite_open(&options, db);
+    return p2p_sqlite_open_own(keys_dir, P2P_GRANTS_FILE, create, schema, db);
 }
 
 static enum p2p_err
