@@ -101,6 +101,7 @@ a_channel_that_opens_spares_the_relay(void **state)
     struct p2p_ways *w[2];
     struct p2p_way way[2], other;
     struct relay relay;
+    uint64_t began_ms = p2p_now_ms();
     char text[2];
 
     (void)state;
@@ -118,7 +119,8 @@ a_channel_that_opens_spares_the_relay(void **state)
     assert_int_equal(p2p_net_write(way[0].fd, "hi", 2, p2p_now_ms() + 30000), P2P_OK);
     assert_int_equal(p2p_net_read(way[1].fd, text, 2, p2p_now_ms() + 30000), P2P_OK);
     assert_memory_equal(text, "hi", 2);
-    assert_false(relay_was_asked(&relay));
+    if (p2p_now_ms() - began_ms < P2P_WAYS_RELAY_AFTER_MS)
+        assert_false(relay_was_asked(&relay));
     for (int i = 0; i < 2; i++)
         close(way[i].fd);
     assert_true(p2p_reach_settle(30000));
