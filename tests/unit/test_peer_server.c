@@ -1,6 +1,7 @@
 // uses p2p-peer tests/unit/fake_registry.c
 /* The serving side of p2p-peer with a client of the core in the same process: shared
  * files arrive; other files, and clients that are not allowed, are refused. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,6 +40,7 @@ struct world {
     struct p2p_tender *tender;
     struct history *history;
     struct access *access;
+    struct links *links; /* NULL: none */
     struct server *server;
     uint16_t port;
 };
@@ -79,6 +81,7 @@ serve(struct world *w, const char *option)
         .shares = w->shares,
         .history = w->history,
         .access = w->access,
+        .links = w->links,
         .keys_dir = w->own->dir,
         .admission = {.max = 8,
                       .per_source = 8,
@@ -685,6 +688,93 @@ bbr_is_used_where_it_is_allowed(void **state)
     p2p_conn_close(conn);
 }
 
+/* ---- guests of links ---- */
+
+static void
+no_guest(void *arg, int fd, const struct p2p_id *link, const struct p2p_guest_id *guest)
+{
+    (void)arg, (void)fd, (void)link, (void)guest;
+}
+
+/* Reads one frame without a seal; returns its length, 0: the channel has ended. */
+static size_t
+read_plain(int fd, uint8_t *out, size_t cap)
+{
+    uint8_t head[4];
+    size_t len;
+
+    if (recv(fd, head, sizeof(head), MSG_WAITALL) != (ssize_t)sizeof(head))
+        return 0;
+    len = (size_t)head[2] << 8 | head[3];
+    assert_true(head[0] == 0 && head[1] == 0 && len > 0 && len <= cap);
+    return recv(fd, out, len, MSG_WAITALL) == (ssize_t)len ? len : 0;
+}
+
+static void
+send_plain(int fd, const uint8_t *message, uint8_t len)
+{
+    const uint8_t head[4] = {0, 0, 0, len};
+
+    assert_int_equal(send(fd, head, sizeof(head), MSG_NOSIGNAL), sizeof(head));
+    assert_int_equal(send(fd, message, len, MSG_NOSIGNAL), len);
+}
+
+/* Of two shared files it sees the one of its link; types that are not for guests are
+ * refused, and a frame that is too long ends the channel. */
+static void
+a_guest_gets_its_link_and_nothing_else(void **state)
+{
+    static const char *const urls[] = {"http://127.0.0.1:9"};
+    static const uint8_t refused[] = {0x05, 0x06, 0x19, 0x22, 0x24,
+                                      0x28, 0x2a, 0x40, 0xff};
+    static const uint8_t too_long[4] = {0, 1, 0, 0}, list[] = {0x17, 0, 0, 0, 7, 0, 0};
+    const struct links_options links = {.on_guest = no_guest};
+    const struct p2p_guest_id guest = {{1}};
+    struct p2p_links_row row = {.expires_s = p2p_time_s() + 3600,
+                                .uses_left = P2P_LINKS_NO_LIMIT,
+                                .bytes_left = P2P_LINKS_NO_LIMIT,
+                                .keys = {.guest = {{9}}}};
+    struct world *w = *state;
+    struct p2p_discovery *discovery;
+    uint8_t in[4096], message[8] = {0};
+    int pair[2];
+    size_t len;
+
+    assert_int_equal(p2p_links_name(&row, "a"), P2P_OK);
+    assert_int_equal(p2p_links_add(w->own->dir, &row), P2P_OK);
+    assert_int_equal(p2p_discovery_open(urls, 1, 1000, &discovery), P2P_OK);
+    assert_int_equal(links_new(&links, &w->links), P2P_OK);
+    links_begin(w->links, discovery);
+    (void)links_follow(w->links, w->own->dir);
+    serve(w, "");
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(fcntl(pair[1], F_SETFL, O_NONBLOCK), 0);
+    server_adopt_guest(w->server, pair[1], &row.keys.guest, &guest);
+    assert_true(read_plain(pair[0], in, sizeof(in)) > 20);
+    assert_int_equal(in[0], 0x40);
+    for (size_t i = 0; i < sizeof(refused); i++) {
+        message[0] = refused[i];
+        send_plain(pair[0], message, sizeof(message));
+        assert_true(read_plain(pair[0], in, sizeof(in)) > 7);
+        assert_int_equal(in[0], 0x1e);
+        assert_int_equal(in[6], 2);
+    }
+    send_plain(pair[0], list, sizeof(list));
+    len = read_plain(pair[0], in, sizeof(in));
+    assert_int_equal(in[0], 0x18);
+    assert_int_equal(in[6], 1);
+    assert_memory_equal(in + len - 3, "a", 1);
+    assert_int_equal(send(pair[0], too_long, sizeof(too_long), MSG_NOSIGNAL), 4);
+    assert_int_equal(read_plain(pair[0], in, sizeof(in)), 0);
+    close(pair[0]);
+    server_close(w->server, 0);
+    w->server = NULL;
+    links_halt(w->links);
+    links_free(w->links);
+    w->links = NULL;
+    p2p_discovery_close(discovery);
+}
+
 int
 main(void)
 {
@@ -697,6 +787,7 @@ main(void)
         IN_WORLD(only_the_trusted_may_when_so_asked),
         IN_WORLD(protocol_1_is_served_unless_it_is_off),
         IN_WORLD(bbr_is_used_where_it_is_allowed),
+        IN_WORLD(a_guest_gets_its_link_and_nothing_else),
         IN_WORLD(old_contents_are_for_readers_when_the_owner_says_so),
         IN_WORLD(what_the_owner_removed_is_gone_for_others),
         IN_WORLD(a_change_wakes_who_waits_for_it),
