@@ -129,6 +129,12 @@ def test_between_the_dashboards(world):
     post(study, "/api/offers", 404, to=to, files=["nothing"])
     post(study, "/api/offers", 422, to="device:none", text="x")
     post(study, "/api/offers", 422, to=to)
+    assert post(kitchen, f"/api/offers/{bare['id']}/decline", 200)["state"] == "declined"
+    wait_until(lambda: listed(study, id=bare["id"], state="declined"), LIMIT, "Study knows that, too")
+    last = post(study, "/api/offers", 201, to=to, text="for always")
+    wait_until(lambda: listed(kitchen, id=last["id"]), LIMIT, "the last one at Kitchen")
+    assert post(kitchen, f"/api/offers/{last['id']}/always", 200)["state"] == "accepted"
+    assert listed(kitchen, id=last["id"])[0]["always"]
     answer = API.check("DELETE", f"/api/offers/{sent['id']}", study.api.request("DELETE", f"/api/offers/{sent['id']}"))
     assert answer.status_code == 200 and not listed(study, id=sent["id"])
 
