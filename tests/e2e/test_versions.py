@@ -109,7 +109,8 @@ def test_versions_on_the_command_line(suite, ui):
     suite.p2p("restore", "a b.txt", "--version", "2", *here, check=True)
     assert (ui.shared / "a b.txt").read_bytes() == b"two!"
     assert ui.api.delete("shared", "a b.txt").status_code == 200
-    assert "a b.txt" in suite.p2p("history", "--deleted", *here, check=True).stdout
+    deleted = suite.p2p("history", "--deleted", *here, check=True).stdout
+    assert "a b.txt" in deleted and "stays until" in deleted
     suite.p2p("restore", "a b.txt", *here, check=True)
     assert (ui.shared / "a b.txt").read_bytes() == b"two!"
     assert suite.p2p("restore", "a b.txt", "--version", "99", *here).returncode == 3

@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "cli/ask/connect.h"
-#include "cli/commands/commands.h"
 #include "cli/ask/share_folders.h"
+#include "cli/commands/commands.h"
 #include "cli/machine/shared.h"
 #include "p2p/path.h"
 #include "p2p/versions.h"
@@ -184,12 +184,16 @@ print_version(void *arg, const struct p2p_version *v)
                      v->end == P2P_MAILBOX_DELETED ? "deleted" : "replaced");
         cli_put_hex(item, "root", v->root.b, true);
         cli_put_bool(item, "kept", v->is_kept);
+        if (v->stays_until_s > 0)
+            cli_put_number(item, "stays_until", v->stays_until_s);
         return;
     }
-    printf("%6u  %10s  %s %s%s%s%s\n", v->version, cli_size(v->size, size),
+    printf("%6u  %10s  %s %s%s", v->version, cli_size(v->size, size),
            v->end == P2P_MAILBOX_DELETED ? "deleted " : "replaced",
-           cli_time(v->until_s, until), v->is_kept ? "" : "  (content not kept)",
-           l->with_name ? "  " : "", l->with_name ? name : "");
+           cli_time(v->until_s, until), v->is_kept ? "" : "  (content not kept)");
+    if (v->stays_until_s > 0)
+        printf("  (stays until %s)", cli_time(v->stays_until_s, until));
+    printf("%s%s\n", l->with_name ? "  " : "", l->with_name ? name : "");
 }
 
 static int
