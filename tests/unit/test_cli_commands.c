@@ -20,6 +20,7 @@
 #include "cli/machine/daemons.h"
 #include "cli/machine/dashboard.h"
 #include "cli/machine/shared.h"
+#include "cli/send/link.h"
 #include "p2p/path.h"
 #include "p2p/versions.h"
 #include "scratch.h"
@@ -111,6 +112,8 @@ static const struct {
     {"keeper", cmd_keeper, "nonsense"},
     {"unfinished", cmd_unfinished, "nonsense"},
     {"init", cmd_init, "nonsense"},
+    {"inbox", cmd_inbox, "nonsense"},
+    {"link", cmd_link, "nonsense"},
     {"config", cmd_config, "nonsense"},
     {"doctor", cmd_doctor, "one two"},
     {"complete", cmd_complete, "nonsense"},
