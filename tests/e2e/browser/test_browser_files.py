@@ -54,7 +54,7 @@ def test_several_files_and_a_folder_dropped(world, page, tmp_path):
 
 
 def test_drop_works_in_every_view(page, tmp_path, width):
-    page.go("peers")
+    page.go("downloads")
     page.drop(write(tmp_path, f"anywhere {width}.txt"))
     page.row(f"anywhere {width}.txt", SHARED)
     assert page.heading() == "Share Files"

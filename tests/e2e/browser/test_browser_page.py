@@ -126,8 +126,7 @@ def test_peers_lists_the_other_machine_and_its_files(world, driver, width):
     page.see(f"127.0.0.1:{world.far_peer.port}")
     card = 'section[aria-label="Devices"] .row'
     assert "This computer" in page.text("main")
-    index = next(i for i, row in enumerate(page.all(card)) if f":{world.far_peer.port}" in row.text)
-    page.all(card)[index].find_element("css selector", "[data-act=browse]").click()
+    page.act("the far peer", "browse", find=lambda: next(r for r in page.all(card) if f":{world.far_peer.port}" in r.text))
     page.wait(lambda: all(name in page.names("dialog[open] .row") for name in FAR), what="its files")
 
 
