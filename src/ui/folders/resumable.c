@@ -416,6 +416,9 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
 
     if (err == P2P_OK)
         err = finish(r);
+    /* With it goes the lock, because the next request may come as soon as this one is
+     * answered. */
+    p2p_fd_close(&r->fd);
     if (err == P2P_ERR_TOO_LARGE) {
         http_fail(req, 413, "too_large", "the body is longer than Upload-Length");
     } else if (err != P2P_OK) {
