@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import select
 import socket
 import subprocess
 import time
@@ -109,7 +108,7 @@ def test_a_thousand_watchers(suite):
     before = program.memory_kib()
     try:
         for _ in range(count):
-            socks.append(socket.create_connection(program.address, 10))
+            socks.append(socket.create_connection(program.address, 30))
         for turn in range(2):
             request = f"GET /changes?since={version}&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
             for sock in socks:
@@ -134,7 +133,6 @@ def test_a_thousand_watchers(suite):
 def read_json(sock):
     data = b""
     while b"\r\n\r\n" not in data or len(data) < head_length(data) + content_length(data):
-        assert select.select([sock], [], [], 30)[0], "no answer"
         more = sock.recv(65536)
         assert more, data
         data += more
