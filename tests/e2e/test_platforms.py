@@ -136,8 +136,9 @@ def test_32_bits(chroots):
 
 # Unit tests that wait a while for something: an emulated machine can be too slow for them.
 DEADLINES = {"test_download", "test_download_folder", "test_share", "test_share_pipeline"}
-# Paths over UDP do not open there. Whether this is the emulation or the program has to be found out on a real machine.
-UNEXPLAINED = {"test_channel"}
+# QEMU passes the ancillary data of UDP_SEGMENT on as they are. Of a machine with the other byte order that is another
+# size, so several datagrams arrive as one. Without UDP_SEGMENT the test passes there.
+EMULATED = {"test_channel"}
 
 
 @pytest.mark.parametrize("architecture, triplet, emulator", [("arm64", "aarch64-linux-gnu", "qemu-aarch64-static"), ("s390x", "s390x-linux-gnu", "qemu-s390x-static")])
@@ -161,7 +162,7 @@ def test_other_machines(chroots, architecture, triplet, emulator):
     checked = inside(root, f"cd /p2p; {env}; {cross} -k -O check RUNNER={emulator} T='{names}' 2>&1", check=False, minutes=4 * MINUTES).stdout
     broken = {Path(name).name for name in re.findall(r"^make: \*\*\* \[[^]]*: (\S+)\] Error", checked, re.M)}
     assert f"tests/test_{names.rsplit('test_')[-1]}" in checked
-    assert broken <= DEADLINES | UNEXPLAINED, "\n".join(re.findall(r".*(?:FAILED|--- |Error).*", checked))
+    assert broken <= DEADLINES | EMULATED, "\n".join(re.findall(r".*(?:FAILED|--- |Error).*", checked))
 
 
 # ---- packages
