@@ -134,14 +134,16 @@ class Page:
 
     def act(self, name, action, find=None):
         """An action of a row: its own button, or on a narrow page the one in the sheet behind "more". `find` returns
-        the row, if its name does not tell it."""
+        the row or None, if its name does not tell it."""
         labels = {"link": "Link and QR code", "save": "Save to this device", "zip": "Save folder album as ZIP", "rename": "Rename", "delete": "Delete",
                   "details": "Details", "access": "Who may see this", "cancel": "Cancel", "drop": "Remove from list", "retry": "Try again",
                   "pause": "Pause", "resume": "Resume", "sha": "Checksum", "browse": "Browse files", "trust": "Trust",
-                  "block": "Block", "forget": "Forget", "rewind": "Go back to…"}  # fmt: skip
+                  "block": "Block", "forget": "Forget", "rewind": "Go back to…", "send": "Send"}  # fmt: skip
 
         def press():
             row = find() if find else self.row(name)
+            if row is None:
+                return False
             self.js("arguments[0].scrollIntoView({block: 'center'})", row)  # not below the bar of a phone
             own = row.find_elements(By.CSS_SELECTOR, f"[data-act={action}]")
             if own and own[0].is_displayed():

@@ -27,11 +27,7 @@ def test_files_are_sent_and_received(world, driver, tmp_path):
     page.wait(lambda: len(page.all("main .row")) >= 2, 40, "the other device")
     own = tmp_path / "from the phone.txt"
     own.write_bytes(b"hello")
-    row = next(r for r in page.all("main .row") if "This computer" not in r.text)
-    page.driver.execute_script("arguments[0].querySelector('[aria-label^=\"Send\"], [title^=\"Send\"]')?.click()", row)
-    if not page.all("dialog"):
-        page.press("More actions", "main .row")
-        page.press("Send")
+    page.act("the other device", "send", find=lambda: next((r for r in page.all("main .row") if "This computer" not in r.text), None))
     page.dialog()
     page.wait(lambda: page.all("dialog input[type=file]"), what="the field")
     page.one("dialog input[type=file]").send_keys(str(own))
