@@ -124,6 +124,13 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_read_row(const struct p2p_versions_read
                                                   sqlite3_stmt *stmt,
                                                   struct p2p_version *out);
 
+/* Visits the rows of a query for ?1 name, ?2 the version to begin below (0: the
+ * newest), ?3 the largest number of rows. */
+P2P_MUST_CHECK enum p2p_err
+p2p_versions_visit_rows(struct p2p_versions *v, const char *sql, const char *name,
+                        uint32_t before, size_t max, p2p_versions_visit *visit,
+                        void *arg) P2P_REQUIRES(p2p_versions_lock);
+
 #define ROW_COLUMNS                                                               \
     "v.name, v.version, v.end, v.size, v.mtime_ns, v.since_s, v.until_s, v.root," \
     " v.until_k, EXISTS (SELECT 1 FROM objects o WHERE o.root = v.root)"

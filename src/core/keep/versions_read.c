@@ -45,24 +45,18 @@ p2p_versions_read_row(const struct p2p_versions_reader *r, sqlite3_stmt *stmt,
 /* ---- Of one name ---- */
 
 enum p2p_err
-p2p_versions_of(struct p2p_versions *v, const char *name, uint32_t before, size_t max,
-                p2p_versions_visit *visit, void *arg)
+p2p_versions_visit_rows(struct p2p_versions *v, const char *sql, const char *name,
+                        uint32_t before, size_t max, p2p_versions_visit *visit,
+                        void *arg)
 {
     struct p2p_version version;
     struct p2p_versions_reader r;
     sqlite3_stmt *stmt = NULL;
     bool row = true;
-    enum p2p_err err;
+    enum p2p_err err = p2p_versions_reader_init(v, &r);
 
-    p2p_lock(&v->lock);
-    err = p2p_versions_reader_init(v, &r);
     if (err == P2P_OK)
-        err = p2p_sqlite_prepare(v->db,
-                                 "SELECT " ROW_COLUMNS
-                                 " FROM versions v WHERE v.name = ?1"
-                                 " AND (?2 = 0 OR v.version < ?2)"
-                                 " ORDER BY v.version DESC LIMIT ?3",
-                                 &stmt);
+        err = p2p_sqlite_prepare(v->db, sql, &stmt);
     if (err == P2P_OK) {
         sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
         sqlite3_bind_int64(stmt, 2, before);
@@ -72,6 +66,22 @@ p2p_versions_of(struct p2p_versions *v, const char *name, uint32_t before, size_
         if ((err = p2p_versions_read_row(&r, stmt, &version)) == P2P_OK)
             visit(arg, &version);
     sqlite3_finalize(stmt);
+    return err;
+}
+
+enum p2p_err
+p2p_versions_of(struct p2p_versions *v, const char *name, uint32_t before, size_t max,
+                p2p_versions_visit *visit, void *arg)
+{
+    enum p2p_err err;
+
+    p2p_lock(&v->lock);
+    err = p2p_versions_visit_rows(v,
+                                  "SELECT " ROW_COLUMNS
+                                  " FROM versions v WHERE v.name = ?1"
+                                  " AND (?2 = 0 OR v.version < ?2)"
+                                  " ORDER BY v.version DESC LIMIT ?3",
+                                  name, before, max, visit, arg);
     p2p_unlock(&v->lock);
     return err;
 }

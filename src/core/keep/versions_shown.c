@@ -36,32 +36,17 @@ enum p2p_err
 p2p_versions_shown(struct p2p_versions *v, const char *name, uint32_t before,
                    size_t max, p2p_versions_visit *visit, void *arg)
 {
-    struct p2p_version version;
-    struct p2p_versions_reader r;
-    sqlite3_stmt *stmt = NULL;
-    bool row = true;
     enum p2p_err err;
 
     p2p_lock(&v->lock);
     err = is_there(v, name) ? check_shown(v) : P2P_ERR_NOT_FOUND;
     if (err == P2P_OK)
-        err = p2p_versions_reader_init(v, &r);
-    if (err == P2P_OK)
-        err = p2p_sqlite_prepare(v->db,
-                                 "SELECT " ROW_COLUMNS
-                                 " FROM versions v WHERE v.name = ?1"
-                                 " AND (?2 = 0 OR v.version < ?2) AND" SHOWN
-                                 " ORDER BY v.version DESC LIMIT ?3",
-                                 &stmt);
-    if (err == P2P_OK) {
-        sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(stmt, 2, before);
-        sqlite3_bind_int64(stmt, 3, (int64_t)max);
-    }
-    while (err == P2P_OK && (err = p2p_sqlite_next(stmt, &row)) == P2P_OK && row)
-        if ((err = p2p_versions_read_row(&r, stmt, &version)) == P2P_OK)
-            visit(arg, &version);
-    sqlite3_finalize(stmt);
+        err = p2p_versions_visit_rows(v,
+                                      "SELECT " ROW_COLUMNS
+                                      " FROM versions v WHERE v.name = ?1"
+                                      " AND (?2 = 0 OR v.version < ?2) AND" SHOWN
+                                      " ORDER BY v.version DESC LIMIT ?3",
+                                      name, before, max, visit, arg);
     p2p_unlock(&v->lock);
     return err;
 }
