@@ -310,8 +310,7 @@ read_to(struct ui_offers *os, const char *to, struct ui_offer *offer)
         return is_device(os, to + strlen(DEVICE_PREFIX));
     }
     offer->is_peer = true;
-    return ui_peers_resolve(os->parts.peers, to, &offer->to) == P2P_OK ||
-           p2p_hex_parse(to, offer->to.b, sizeof(offer->to.b)) == P2P_OK;
+    return ui_peers_resolve(os->parts.peers, to, &offer->to) == P2P_OK;
 }
 
 static bool
