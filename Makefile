@@ -162,10 +162,12 @@ $(foreach t,$(TESTS),$(eval $(call unit_test,$(t))))
 # Each test prints cmocka's own lines; the first failing program stops the run. With -j several
 # run at once (add -O to keep their lines together). RUNNER starts them: an emulator, for another machine.
 RUNNER ?=
+# A program that does not end is ended after so many seconds.
+LIMIT_S ?= 600
 CHECKS := $(addprefix check/,$(TESTS))
 check: $(if $(T),$(addprefix check/,$(T)),$(CHECKS))
 $(CHECKS): check/%: $(B)/tests/%
-	$(Q)echo "== $<"; $(RUNNER) $<
+	$(Q)echo "== $<"; timeout --foreground -k 10 $(LIMIT_S) $(RUNNER) $<
 
 include tests/fuzz/fuzz.mk tests/bench/bench.mk
 

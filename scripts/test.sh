@@ -42,17 +42,21 @@ trap wait EXIT
 # A few tests that fail beside others are listed and run again, alone. A test that passes only
 # alone depends on the speed of the machine: that is a bug in the test. More failures than a few are
 # not repeated.
+# A test that waits for ever fails after LIMIT_S with what each of its threads did, and the others go on.
 RETRIED_MAX=10
+LIMIT_S=300
+[ "${P2P_LONG_TESTS:-}" != 1 ] || LIMIT_S=7200
 end_to_end() {
-    local several=() failed=build/failed-tests seconds=build/test-seconds.json status=0 names
+    local common=(-p no:cacheprovider) several=() failed=build/failed-tests seconds=build/test-seconds.json status=0 names
+    if $PYTHON -c 'import pytest_timeout' 2>/dev/null; then common+=("--timeout=$LIMIT_S" --timeout-method=thread); fi
     if $PYTHON -c 'import xdist' 2>/dev/null; then several=(-n $((CORES + 2)) --dist loadgroup); fi
-    $PYTHON -m pytest -p no:cacheprovider --failed-to="$failed" --seconds-to="$seconds" "${several[@]}" "$@" || status=$?
+    $PYTHON -m pytest "${common[@]}" --failed-to="$failed" --seconds-to="$seconds" "${several[@]}" "$@" || status=$?
     [ $status -eq 1 ] || return $status
     mapfile -t names < <(sort -u "$failed")
     [ ${#names[@]} -le $RETRIED_MAX ] || return 1
     step "${#names[@]} tests failed beside others; fix those that pass alone:"
     printf '  %s\n' "${names[@]}"
-    $PYTHON -m pytest -p no:cacheprovider "${names[@]}"
+    $PYTHON -m pytest "${common[@]}" "${names[@]}"
 }
 
 step "packages"

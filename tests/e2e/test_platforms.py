@@ -159,7 +159,7 @@ def test_other_machines(chroots, architecture, triplet, emulator):
     inside(root, transfer("20M", f"{far}p2p-peer --no-sandbox", f"{near}p2p"))
     inside(root, transfer("20M", f"{near}p2p-peer", f"{far}p2p"))
     names = " ".join(sorted(path.stem for path in (ROOT / "tests" / "unit").glob("test_*.c")))
-    checked = inside(root, f"cd /p2p; {env}; {cross} -k -O check RUNNER={emulator} T='{names}' 2>&1", check=False, minutes=4 * MINUTES).stdout
+    checked = inside(root, f"cd /p2p; {env}; {cross} -k -O check LIMIT_S=7200 RUNNER={emulator} T='{names}' 2>&1", check=False, minutes=4 * MINUTES).stdout
     broken = {Path(name).name for name in re.findall(r"^make: \*\*\* \[[^]]*: (\S+)\] Error", checked, re.M)}
     assert f"tests/test_{names.rsplit('test_')[-1]}" in checked
     assert broken <= DEADLINES | EMULATED, "\n".join(re.findall(r".*(?:FAILED|--- |Error).*", checked))
