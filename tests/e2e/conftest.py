@@ -64,6 +64,14 @@ def wait_until(condition, timeout=15.0, what="the condition"):
         time.sleep(0.02)
 
 
+def bounded(process, seconds=240):
+    """The process, which is killed if it still runs after so long: so nobody waits for ever for what it prints."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.daemon = True
+    timer.start()
+    return process
+
+
 def environment(home):
     """The environment without P2P_*, so that a developer's settings do not reach the programs. Tests may run as
     root, in folders of root.

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from conftest import BIN, NO_REGISTRY, environment
+from conftest import BIN, NO_REGISTRY, bounded, environment
 
 CHUNK = 1 << 16
 DATA = os.urandom(9 * CHUNK + 777)
@@ -41,10 +41,10 @@ class Getter:
             BIN / "p2p", "get", name, "--json", "--discovery", registry, "--timeout", "5",
             "--output-dir", suite.folder / "out", "--keys-dir", suite.folder / "cli" / "keys", *more,
         ]  # fmt: skip
-        self.process = subprocess.Popen(
+        self.process = bounded(subprocess.Popen(
             list(map(str, command)), env=environment(suite.folder),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def wait_until(self, condition):
         """Waits until the condition is true for one of its events, and returns this event."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BIN, environment, long_test, wait_until
+from conftest import BIN, bounded, environment, long_test, wait_until
 from reloading import Settings
 from test_relayed import MIB, Relayed, last
 
@@ -104,10 +104,10 @@ def test_a_code_leads_through_two_routers(homes):
     (folder / "sent.bin").write_bytes(os.urandom(MIB))
     registry = homes.suite.discovery(host="0.0.0.0", prefix=homes.public.prefix)
     url = f"http://{homes.public.address}:{registry.port}"
-    sender = subprocess.Popen(
+    sender = bounded(subprocess.Popen(
         [*homes.far.prefix, BIN / "p2p", "send", "--json", "--discovery", url, folder / "sent.bin"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment(folder),
-    )  # fmt: skip
+    ))  # fmt: skip
     try:
         code = json.loads(sender.stdout.readline())["code_with_registry"]
         done = homes.run("near", "receive", "--json", "--output-dir", "got", "--timeout", "20s", code)

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 import carriers
-from conftest import BIN, ROOT, environment, wait_until
+from conftest import BIN, ROOT, bounded, environment, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the folders of a service")
 
@@ -49,10 +49,10 @@ def assert_owner(link):
 def test_root_opens_the_dashboard_of_the_machines_service(tmp_path):
     """`sudo p2p ui` finds the service of the package, without any option for its keys."""
     env = {**environment(tmp_path), "BIN": str(BIN), "WEB": str(ROOT / "web")}
-    process = subprocess.Popen(
+    process = bounded(subprocess.Popen(
         ["unshare", "-m", "sh", "-c", SERVICE], cwd=tmp_path, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    ))  # fmt: skip
     try:
         link = process.stdout.readline().strip()
         if not link:
@@ -90,10 +90,10 @@ def test_a_server_without_a_screen(suite, tmp_path):
     there = command.replace("p2p ui", shlex.join([str(BIN / "p2p"), "ui", "--url", ui.url, "--keys-dir", str(ui.folder / "keys")]))
     with carriers.ssh_server(tmp_path) as client:
         words = [str(w) for w in client if w != "-N"]
-        ssh = subprocess.Popen(
+        ssh = bounded(subprocess.Popen(
             [*words, "-L", f"127.0.0.2:{port}:127.0.0.1:{port}", f"{getpass.getuser()}@127.0.0.1", there],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        ))  # fmt: skip
         try:
             link = ssh.stdout.readline().strip()
             assert link.startswith("http://"), f"{link} {ssh.poll() and ssh.stderr.read()}"

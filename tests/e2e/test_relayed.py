@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import controlling
-from conftest import BIN, Program, environment, wait_until
+from conftest import BIN, Program, bounded, environment, wait_until
 from reloading import Settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "net"))
@@ -110,10 +110,10 @@ class Relayed:
         """A download that runs while the test continues."""
         folder = self.suite.folder / "near"
         folder.mkdir(exist_ok=True)
-        return subprocess.Popen(
+        return bounded(subprocess.Popen(
             [*self.near.prefix, BIN / "p2p", *self.get_words(name, "--json")], cwd=folder, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(folder),
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def start_ui(self):
         """The dashboard of whoever downloads."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import environment
+from conftest import bounded, environment
 from test_run_sh import FREE, RUN
 
 PHRASE = "correct horse"
@@ -116,10 +116,10 @@ def test_nobody_is_asked_for_a_key_without_one(tmp_path):
 
 
 def run(folder, env, **more):
-    return subprocess.Popen(
+    return bounded(subprocess.Popen(
         [RUN, *options(folder)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True, env={**environment(folder), **env}, **more,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def starts(process):

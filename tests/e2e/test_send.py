@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from conftest import BIN, environment, wait_until
+from conftest import BIN, bounded, environment, wait_until
 
 LIMIT = 60  # generous: for a busy machine
 
@@ -22,14 +22,14 @@ class Sender:
         self.home = world.path / home
         self.home.mkdir(exist_ok=True)
         self.log = (world.path / f"send-{len(world.senders)}.err").open("w+")
-        self.process = subprocess.Popen(
+        self.process = bounded(subprocess.Popen(
             [BIN / "p2p", "send", "--json", "--discovery", registry or world.url, *arguments],
             stdin=stdin or subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self.log,
             env=environment(self.home),
             text=True,
-        )
+        ))
         world.senders.append(self)
 
     def event(self, name):
@@ -167,11 +167,11 @@ def test_the_running_peer_serves_and_a_transfer_resumes(world):
     sender = Sender(world, path, "--keys-dir", world.suite.folder / "serving/keys", "--keep")
     code, home = sender.code(), world.path / "killed"
     home.mkdir()
-    receiver = subprocess.Popen(
+    receiver = bounded(subprocess.Popen(
         [BIN / "p2p", "receive", "--json", "--discovery", world.url, code],
         stdout=subprocess.PIPE,
         env=environment(home),
-    )
+    ))
     for line in receiver.stdout:
         if json.loads(line).get("verified", 0) > 0:
             break

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import bounded
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "net"))
 
@@ -44,7 +46,7 @@ def here():
 def servers(here):
     """(machine, port, lines) on each public machine."""
     started = [
-        subprocess.Popen([*machine.prefix, sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+        bounded(subprocess.Popen([*machine.prefix, sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True))
         for machine in here.public
     ]
     yield [(machine, int(s.stdout.readline()), s.stdout) for machine, s in zip(here.public, started)]

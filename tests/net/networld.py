@@ -98,8 +98,8 @@ class Unavailable(Exception):
     """Namespaces, or a router's rules, cannot be made here."""
 
 
-def run(*words, check=True, **kwargs):
-    return subprocess.run([str(w) for w in words], check=check, capture_output=True, text=True, **kwargs)
+def run(*words, check=True, timeout=240, **kwargs):
+    return subprocess.run([str(w) for w in words], check=check, timeout=timeout, capture_output=True, text=True, **kwargs)
 
 
 class Machine:

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from selenium.webdriver.common.by import By
 
-from conftest import BIN, environment, wait_until
+from conftest import BIN, bounded, environment, wait_until
 from netns import other_machine
 from page import start_browser
 
@@ -20,10 +20,10 @@ class Sender:
     def __init__(self, folder, registry, *arguments):
         folder.mkdir(exist_ok=True)
         self.log = (folder / "send.err").open("w+")
-        self.process = subprocess.Popen(
+        self.process = bounded(subprocess.Popen(
             [BIN / "p2p", "send", "--json", "--discovery", registry, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, env=environment(folder), text=True,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def event(self, name):
         for line in self.process.stdout:
