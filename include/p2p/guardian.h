@@ -94,6 +94,9 @@ struct p2p_guardian_options {
     /* Between two checks of the watched folders, and the first pause after a new child
      * that could not start, which doubles. 0: a second. */
     unsigned look_ms;
+    /* Signals this close to the first one are the same request. 0:
+     * P2P_SERVICE_SAME_MS. */
+    unsigned same_ms;
     /* Fills in the rules; called as the serving user, before the sandbox. */
     enum p2p_err (*allow)(void *arg, struct p2p_sandbox_rules *rules);
     /* Serves until p2p_service_wait returns; gives the exit status. */

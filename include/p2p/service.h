@@ -50,8 +50,16 @@ typedef void p2p_service_hangup_fn(void *arg);
 void p2p_service_on_hangup(p2p_service_hangup_fn *fn, void *arg);
 
 /* Waits for SIGTERM or SIGINT (returns). A second signal afterwards ends the process at
- * once. Feeds the systemd watchdog while it waits. */
+ * once (p2p_service_end_at_next). Feeds the systemd watchdog while it waits. */
 void p2p_service_wait(void);
+
+/* Signals this close to the first one are the same request: timeout(1), and some
+ * shells, send a signal to the program and then to its group. */
+enum { P2P_SERVICE_SAME_MS = 500 };
+/* Call it when a signal of the set has come: from now on, the next one that is not the
+ * same request ends the process, as if nobody had blocked it. The caller no longer
+ * waits for these signals itself, and every thread blocks them. */
+void p2p_service_end_at_next(const void *sigset);
 
 /* Ends the wait from inside the program (a fatal error of a thread). Any thread; once
  * it is over, more calls do nothing. */

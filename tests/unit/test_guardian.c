@@ -262,6 +262,76 @@ starts_late(void *arg)
     return 8;
 }
 
+/* The first byte comes when it is ready, the second one when it was told to stop. It
+ * stops when it gets one itself. */
+static int stops_slowly_out[2], stops_slowly_in[2];
+
+static int
+stops_slowly(void *arg)
+{
+    pid_t self = getpid();
+    char byte;
+
+    (void)arg;
+    p2p_service_ready("p2p-test", "port=1");
+    EXPECT(write(stops_slowly_out[1], &self, sizeof(self)) == sizeof(self));
+    p2p_service_wait();
+    EXPECT(write(stops_slowly_out[1], "s", 1) == 1);
+    EXPECT(read(stops_slowly_in[0], &byte, 1) == 1);
+    return 7;
+}
+
+struct slow {
+    pid_t parent, child;
+};
+
+static struct slow
+start_slow(unsigned same_ms)
+{
+    struct slow slow;
+    int descriptors[2];
+
+    assert_int_equal(pipe(stops_slowly_out), 0);
+    assert_int_equal(pipe(stops_slowly_in), 0);
+    descriptors[0] = stops_slowly_out[1];
+    descriptors[1] = stops_slowly_in[0];
+    fflush(NULL);
+    slow.parent = fork();
+    assert_true(slow.parent >= 0);
+    if (slow.parent == 0) {
+        const struct p2p_guardian_options opt = {
+            .program = "p2p-test",
+            .settings = {.run_as_root = true},
+            .folders = {folder},
+            .descriptors = descriptors,
+            .descriptor_count = 2,
+            .same_ms = same_ms,
+            .allow = allow,
+            .serve = stops_slowly,
+        };
+        alarm(60);
+        signal(SIGINT, SIG_DFL); /* a program in the background ignores it */
+        p2p_service_begin();
+        _exit(p2p_guardian_run(&opt));
+    }
+    close(stops_slowly_out[1]);
+    close(stops_slowly_in[0]);
+    assert_int_equal(read(stops_slowly_out[0], &slow.child, sizeof(slow.child)),
+                     sizeof(slow.child));
+    return slow;
+}
+
+static int
+end_of(struct slow slow)
+{
+    int status;
+
+    assert_int_equal(waitpid(slow.parent, &status, 0), slow.parent);
+    close(stops_slowly_out[0]);
+    close(stops_slowly_in[1]);
+    return status;
+}
+
 /* ---- Tests ---- */
 
 static void
@@ -320,6 +390,48 @@ a_child_that_cannot_start_is_tried_again(void **state)
 }
 
 static void
+one_request_to_stop_may_come_as_several_signals(void **state)
+{
+    struct slow slow = start_slow(600 * 1000);
+    char byte;
+    int status;
+
+    (void)state;
+    kill(slow.parent, SIGTERM);
+    kill(slow.parent, SIGINT);
+    assert_int_equal(read(stops_slowly_out[0], &byte, 1), 1);
+    kill(slow.parent, SIGTERM);
+    kill(slow.parent, SIGHUP);
+    kill(slow.child, SIGTERM); /* as to a whole group */
+    assert_int_equal(write(stops_slowly_in[1], "x", 1), 1);
+    status = end_of(slow);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
+}
+
+static void
+a_second_signal_ends_the_child_and_then_the_parent(void **state)
+{
+    static const int second[] = {SIGTERM, SIGINT};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct slow slow = start_slow(1);
+        char byte;
+        int status;
+
+        kill(slow.parent, SIGTERM);
+        assert_int_equal(read(stops_slowly_out[0], &byte, 1), 1);
+        usleep(2000);
+        kill(slow.parent, second[i]);
+        status = end_of(slow);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), second[i]);
+        assert_int_equal(kill(slow.child, 0), -1); /* not even as a zombie */
+    }
+}
+
+static void
 avahi_is_where_it_should_be(void **state)
 {
     char out[P2P_GUARDIAN_SOCKET_MAX];
@@ -362,6 +474,8 @@ main(void)
         cmocka_unit_test(the_status_is_the_childs),
         cmocka_unit_test(a_child_can_be_replaced),
         cmocka_unit_test(a_child_that_cannot_start_is_tried_again),
+        cmocka_unit_test(one_request_to_stop_may_come_as_several_signals),
+        cmocka_unit_test(a_second_signal_ends_the_child_and_then_the_parent),
         cmocka_unit_test(avahi_is_where_it_should_be),
         cmocka_unit_test(without_a_parent_files_are_opened_directly),
     };

@@ -80,21 +80,52 @@ finish(struct child *child)
     return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
+/* Signals soon after the first one are the same request, and have no effect. */
+static int
+finish_with(struct child *child, int signum)
+{
+    siginfo_t info = {0};
+
+    while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0) {
+        kill(child->pid, signum);
+        usleep(5000);
+    }
+    return finish(child);
+}
+
 static void
 the_first_signal_stops_the_second_ends(void **state)
 {
     static const int pairs[][2] = {
         {SIGTERM, SIGTERM}, {SIGINT, SIGINT}, {SIGINT, SIGTERM}};
+    struct child children[3];
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
-        struct child child = start(false, false);
-        assert_line(&child, "ready p2p-test port=7 name=x\n");
-        kill(child.pid, pairs[i][0]);
-        assert_line(&child, "stopping\n");
-        kill(child.pid, pairs[i][1]);
-        assert_int_equal(finish(&child), pairs[i][1]);
+        children[i] = start(false, false);
+        assert_line(&children[i], "ready p2p-test port=7 name=x\n");
+        kill(children[i].pid, pairs[i][0]);
+        assert_line(&children[i], "stopping\n");
     }
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(finish_with(&children[i], pairs[i][1]), pairs[i][1]);
+}
+
+/* As timeout(1) sends it: to the program, and to its group. */
+static void
+signals_that_come_together_are_one_request(void **state)
+{
+    struct child child = start(false, false);
+
+    (void)state;
+    assert_line(&child, "ready p2p-test port=7 name=x\n");
+    kill(child.pid, SIGSTOP);
+    kill(child.pid, SIGTERM);
+    kill(child.pid, SIGINT);
+    kill(child.pid, SIGCONT);
+    assert_line(&child, "stopping\n");
+    assert_int_equal(finish_with(&child, SIGTERM), SIGTERM);
 }
 
 static void
@@ -123,8 +154,7 @@ an_interrupt_that_was_ignored_stays_ignored(void **state)
     kill(child.pid, SIGTERM);
     assert_line(&child, "stopping\n"); /* once, by SIGTERM ... */
     kill(child.pid, SIGINT);           /* ... and not ended by this */
-    kill(child.pid, SIGTERM);
-    assert_int_equal(finish(&child), SIGTERM);
+    assert_int_equal(finish_with(&child, SIGTERM), SIGTERM);
 }
 
 static void
@@ -135,8 +165,7 @@ a_program_can_stop_itself(void **state)
     (void)state;
     assert_line(&child, "ready p2p-test port=7 name=x\n");
     assert_line(&child, "stopping\n");
-    kill(child.pid, SIGTERM);
-    assert_int_equal(finish(&child), SIGTERM);
+    assert_int_equal(finish_with(&child, SIGTERM), SIGTERM);
 }
 
 /* The soft limit is usually 1024; the limits of connections are higher. */
@@ -169,6 +198,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_signal_stops_the_second_ends),
+        cmocka_unit_test(signals_that_come_together_are_one_request),
         cmocka_unit_test(hangups_and_broken_pipes_are_nothing),
         cmocka_unit_test(an_interrupt_that_was_ignored_stays_ignored),
         cmocka_unit_test(a_program_can_stop_itself),

@@ -271,7 +271,9 @@ wait_for_end(struct get *get, struct p2p_download *dl)
     while (!atomic_load(&get->over)) {
         int signum = sigtimedwait(&set_of_three, NULL, &pause);
         if (signum == SIGINT || signum == SIGTERM) {
-            pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+            p2p_service_end_at_next(&ending);
+            sigdelset(&set_of_three, SIGINT);
+            sigdelset(&set_of_three, SIGTERM);
             p2p_download_cancel(dl, true);
         }
         follow_timetable(get);

@@ -3,7 +3,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
-#include <unistd.h>
+
+#include "p2p/service.h"
 
 static struct p2p_stop *the_stop;
 
@@ -26,11 +27,9 @@ wait_for_signal(void *arg)
     set_of_ends(&set);
     if (sigwait(&set, &signum) != 0)
         return NULL;
+    p2p_service_end_at_next(&set);
     p2p_stop_set(the_stop);
-    /* The next one has its usual effect, on this thread. */
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    for (;;)
-        pause();
+    return NULL;
 }
 
 enum p2p_err

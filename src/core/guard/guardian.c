@@ -24,6 +24,7 @@ enum {
     LOOK_MS = 1000,
     REPLACE_GRACE_MS = 5000, /* time after which a replaced child is killed */
     KILLED_STATUS = 128,     /* plus the number of the signal, as in a shell */
+    KILL_PAUSE_MS = 5,
     RETRY_MAX_MS = 30000,
 };
 
@@ -105,18 +106,35 @@ begin_replacing(struct guardian *g)
 
 /* ---- What happens ---- */
 
+/* Its port and its lock are free when the program has ended. Gives up on a child that
+ * hangs in a system call. */
+static void
+kill_child(struct guardian *g)
+{
+    uint64_t end_ms = p2p_now_ms() + REPLACE_GRACE_MS;
+
+    signal_child(g, SIGKILL);
+    while (g->pid > 0 && waitpid(g->pid, NULL, WNOHANG) == 0 && p2p_now_ms() < end_ms)
+        poll(NULL, 0, KILL_PAUSE_MS);
+    g->pid = -1;
+}
+
 /* A second signal ends the program at once, with that signal. */
 static void
 end_at_once(struct guardian *g, int signum)
 {
     sigset_t set;
 
-    signal_child(g, SIGKILL);
+    p2p_log_warn("stopping at once, because another signal came (%s)",
+                 strsignal(signum));
+    kill_child(g);
+    guardian_end_relays(g);
     signal(signum, SIG_DFL);
     sigemptyset(&set);
     sigaddset(&set, signum);
     raise(signum);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    _exit(KILLED_STATUS + signum); /* the first process of a container is spared */
 }
 
 static void
@@ -164,9 +182,13 @@ on_signal(struct guardian *g)
     }
     if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
         return; /* SIGCHLD: its end is noticed below */
-    if (g->is_stopping)
-        end_at_once(g, (int)info.ssi_signo);
+    if (g->is_stopping) {
+        if (p2p_now_ms() >= g->same_until_ms)
+            end_at_once(g, (int)info.ssi_signo);
+        return;
+    }
     g->is_stopping = true;
+    g->same_until_ms = p2p_now_ms() + g->opt->same_ms;
     g->is_replacing = false;
     p2p_service_notify("STOPPING=1");
     if (!g->is_ending)
@@ -339,6 +361,8 @@ p2p_guardian_run(const struct p2p_guardian_options *given)
 
     if (opt.look_ms == 0)
         opt.look_ms = LOOK_MS;
+    if (opt.same_ms == 0)
+        opt.same_ms = P2P_SERVICE_SAME_MS;
     describe(&g);
     if (p2p_guardian_choose_user(&opt, &g.user) != P2P_OK)
         return 2;
@@ -351,8 +375,10 @@ p2p_guardian_run(const struct p2p_guardian_options *given)
     }
     while (goes_on) {
         pid_t pid = start_child(&g);
-        if (pid < 0)
+        if (pid < 0) {
             p2p_log_error("cannot start the serving process: %s", strerror(errno));
+            goes_on = false;
+        }
         if (pid <= 0)
             break;
         goes_on = on_end(&g, mind_child(&g));
@@ -361,6 +387,8 @@ p2p_guardian_run(const struct p2p_guardian_options *given)
             g.retry_ms = 0;
         goes_on = goes_on || (g.status < KILLED_STATUS && retries(&g));
     }
+    if (!goes_on) /* not in a child */
+        guardian_end_relays(&g);
     guardian_forget_secrets(&g);
     if (g.signals >= 0)
         close(g.signals);

@@ -19,9 +19,10 @@ struct guardian {
     sigset_t child_mask;
     int status;
     uint64_t alive_ms;
-    bool is_stopping;  /* a signal said so */
-    bool is_reloaded;  /* SIGHUP came: the next try need not wait */
-    bool is_ready;     /* the ready line was printed */
+    bool is_stopping;       /* a signal said so */
+    uint64_t same_until_ms; /* until then, another signal is the same request */
+    bool is_reloaded;       /* SIGHUP came: the next try need not wait */
+    bool is_ready;          /* the ready line was printed */
     unsigned retry_ms; /* pause before the last try; 0: the last child became ready */
     char *passphrase;  /* the passphrase as it was given, for the next child; NULL: not
                         * asked for yet */
@@ -63,5 +64,7 @@ void guardian_forget_secrets(struct guardian *g);
 P2P_MUST_CHECK enum p2p_err guardian_relay(struct guardian *g, int *fd);
 /* Forgets those that have ended. */
 void guardian_reap_relays(struct guardian *g);
+/* Ends all of them, and returns when they have ended. */
+void guardian_end_relays(struct guardian *g);
 
 #endif

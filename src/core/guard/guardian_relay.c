@@ -194,6 +194,17 @@ guardian_reap_relays(struct guardian *g)
     g->relay_count = left;
 }
 
+void
+guardian_end_relays(struct guardian *g)
+{
+    for (size_t i = 0; i < g->relay_count; i++)
+        kill(g->relays[i], SIGKILL);
+    for (size_t i = 0; i < g->relay_count; i++)
+        while (waitpid(g->relays[i], NULL, 0) < 0 && errno == EINTR)
+            continue;
+    g->relay_count = 0;
+}
+
 enum p2p_err
 guardian_relay(struct guardian *g, int *fd)
 {

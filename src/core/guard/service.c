@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -20,6 +21,7 @@
 #endif
 
 #include "core/guard/guardian_internal.h"
+#include "p2p/clock.h"
 #include "p2p/hardening.h"
 #include "p2p/log.h"
 
@@ -223,6 +225,39 @@ p2p_service_hang_up(void)
         on_hangup(on_hangup_arg);
 }
 
+/* The thread of p2p_service_end_at_next. */
+static void *
+end_at_next(void *arg)
+{
+    uint64_t end_ms = p2p_now_ms() + P2P_SERVICE_SAME_MS;
+    sigset_t *set = arg;
+
+    /* At least once, so that signals which came together are one request. */
+    do
+        (void)next_signal(set, 1 + P2P_SERVICE_SAME_MS / 10);
+    while (p2p_now_ms() < end_ms);
+    pthread_sigmask(SIG_UNBLOCK, set, NULL);
+    while (pause() != 0)
+        continue;
+    return NULL;
+}
+
+void
+p2p_service_end_at_next(const void *sigset)
+{
+    static sigset_t set;
+    static atomic_bool is_started;
+    pthread_t thread;
+
+    if (atomic_exchange(&is_started, true))
+        return;
+    set = *(const sigset_t *)sigset;
+    if (pthread_create(&thread, NULL, end_at_next, &set) == 0)
+        pthread_detach(thread);
+    else
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void
 wait_alone(void)
 {
@@ -241,9 +276,8 @@ wait_alone(void)
     atomic_store(&stopping, true);
     p2p_service_notify("STOPPING=1");
 
-    /* Restores the default action, so that a second signal ends the process. */
     sigdelset(&set, SIGHUP);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    p2p_service_end_at_next(&set);
 }
 
 void
