@@ -33,6 +33,7 @@ function timeText(seconds) {
 
 const utf8 = (text) => new TextEncoder().encode(text);
 const hex = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const random = (length) => crypto.getRandomValues(new Uint8Array(length));
 function join(...parts) {
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -266,6 +267,7 @@ class Link {
     Object.assign(this, { pc, channel, peer, waiting: new Map(), last: 0, head: new Uint8Array(4), filled: 0, frame: null });
     this.welcome = new Promise((resolve, reject) => Object.assign(this, { onWelcome: resolve, onLost: reject }));
     this.welcome.catch(() => {});
+    this.ended = new Promise((resolve) => (this.onEnd = resolve));
     channel.binaryType = "arraybuffer";
     channel.onmessage = (event) => {
       try {
@@ -279,6 +281,7 @@ class Link {
   }
   lose(error) {
     this.error ??= error;
+    this.onEnd();
     this.onLost(error);
     for (const request of this.waiting.values()) request.fail(error);
     this.waiting.clear();
@@ -381,9 +384,11 @@ class Link {
       return true;
     });
   }
-  close() {
+  // Says that everything is here, and waits until the other side has heard it: the tab may be closed at once.
+  async close() {
     try {
       this.send(0x07, new Uint8Array());
+      await Promise.race([this.ended, wait(5000)]);
     } catch {} // it is gone already
   }
   async path() {
@@ -566,7 +571,7 @@ async function loadOne(file, tick) {
       if (download.done > before) tries = 0;
       if (!(link.error || error.key === "gone") || error.key === "used" || ++tries > (error.key === "gone" ? 2 : 5)) throw error;
       status(t("lost"));
-      await new Promise((resolve) => setTimeout(resolve, 1000 * tries));
+      await wait(1000 * tries);
     }
   }
   return download;
@@ -593,9 +598,9 @@ async function load(wanted) {
     else save(wanted[0].shown.split("/").pop(), got[0].parts);
     $("progress").value = 1;
     show("speed");
-    status(t("done"), "ok");
     wanted.forEach((file) => (file.isDone = true));
-    if (files.every((file) => file.isDone)) link.close();
+    if (files.every((file) => file.isDone)) await link.close();
+    status(t("done"), "ok");
     wanted.forEach((file) => downloads.delete(file));
   } catch (error) {
     status(error instanceof Trouble ? error.message : t("failed", error.message), "bad");
