@@ -13,12 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
 CORE = [
-    "base", "crypto", "wire", "channel", "plan", "disk", "program", "control", "guard", "journal", "share", "keep",
-    "trust", "net", "registry", "code", "reach", "remote", "download", "mirror",
+    "base", "name", "crypto", "wire", "channel", "plan", "disk", "program", "control", "guard", "journal", "share",
+    "shares", "keep", "trust", "net", "registry", "code", "reach", "remote", "download", "mirror",
 ]  # fmt: skip
 DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
 HTTP = ["text", "source", "."]
-CLI = ["machine", "print", "ask", "get", "send", "commands", "."]
+CLI = ["machine", "print", "ask", "get", "send", "commands", "complete", "."]
 PEER = ["offers", "history", "inbox", "access", "uploads", "server", "registration", "."]
 UI = ["reply", "state", "access", "pictures", "folders", "peers", "transfers", "offers", "."]
 

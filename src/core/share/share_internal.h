@@ -301,7 +301,4 @@ void p2p_missing_round(struct p2p_share *share, uint64_t now_ms, uint64_t *due_m
 /* A follower's (share_follow.c). */
 bool p2p_follow_round(struct p2p_share *share, uint64_t *due_ms);
 
-/* share_served.c: the share of an open file. Borrowed. */
-const struct p2p_share *p2p_share_file_share(const struct p2p_share_file *file);
-
 #endif

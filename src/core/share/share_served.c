@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/share/served.h"
 #include "core/share/share_internal.h"
 #include "p2p/lock.h"
 

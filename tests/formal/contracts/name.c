@@ -1,5 +1,5 @@
 /*
- * The rules for names (base/name.c, base/name_hidden.c) against their contracts: `make prove`. What
+ * The rules for names (name/name.c, name/name_hidden.c) against their contracts: `make prove`. What
  * is proven: a check reads the bytes of the name and no other, a numbered name fits into the memory
  * that is promised for it, there is no run-time error, and every loop ends.
  *
@@ -8,7 +8,7 @@
  * prove: p2p_name_check,p2p_name_extension,keep_in_room,join,p2p_name_numbered,p2p_name_hidden,
  * prove: is_in_place,is_joined,is_keycap,is_emoji_base,is_overlay,is_foreign_space,is_blank_or_nothing
  */
-#include "core/base/name_hidden.h"
+#include "core/name/name_hidden.h"
 #include "name.h"
 
 /*@ assigns \nothing; */
@@ -68,5 +68,5 @@ static size_t join(char *out, const char *head, size_t head_len, const char *dig
 */
 enum p2p_err p2p_name_numbered(const char *name, unsigned number, char *out);
 
-#include "core/base/name.c"
-#include "core/base/name_hidden.c"
+#include "core/name/name.c"
+#include "core/name/name_hidden.c"

@@ -4,7 +4,7 @@
 #ifndef CONTRACTS_NAME_H
 #define CONTRACTS_NAME_H
 
-#include "core/base/name_rules.h"
+#include "core/name/name_rules.h"
 #include "p2p/limits.h"
 #include "p2p/name.h"
 #include "text.h"

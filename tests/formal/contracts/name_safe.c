@@ -1,5 +1,5 @@
 /*
- * Names for file systems that allow less (base/name_safe.c) against their contracts: `make prove`.
+ * Names for file systems that allow less (name/name_safe.c) against their contracts: `make prove`.
  * What is proven: a name stays in the memory that is promised for it, no function reads beyond the
  * name, there is no run-time error, and every loop ends.
  *
@@ -7,7 +7,7 @@
  */
 #include "name.h"
 
-#include "core/base/name_safe.c"
+#include "core/name/name_safe.c"
 
 /*@ assigns \nothing; */
 static bool is_refused_elsewhere(uint32_t cp);

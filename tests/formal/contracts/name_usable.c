@@ -1,5 +1,5 @@
 /*
- * Valid names made of invalid ones (base/name_usable.c) against their contracts: `make prove`. What
+ * Valid names made of invalid ones (name/name_usable.c) against their contracts: `make prove`. What
  * is proven: a part stays in the memory that it has, a name in what is promised for it, no function
  * reads beyond the bytes of the name, there is no run-time error, and every loop ends.
  *
@@ -8,7 +8,7 @@
  */
 #include "name.h"
 
-#include "core/base/name_usable.c"
+#include "core/name/name_usable.c"
 
 /*@ requires \valid(p) && p->len <= 1024 && len <= 1024 && READABLE(text, len);
     requires \separated(p, text + (0 .. len - 1));

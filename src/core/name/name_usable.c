@@ -1,7 +1,7 @@
 /* Makes a valid name that is similar to an invalid one. */
 #include <string.h>
 
-#include "core/base/name_rules.h"
+#include "core/name/name_rules.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/name.h"

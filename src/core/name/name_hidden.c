@@ -6,7 +6,7 @@
  * ("9.41\u202fAM") that macOS puts into the names of screenshots, and the stroke of a
  * composed relation sign.
  */
-#include "core/base/name_hidden.h"
+#include "core/name/name_hidden.h"
 
 #include "p2p/bytes.h"
 

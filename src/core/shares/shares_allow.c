@@ -1,4 +1,4 @@
-#include "core/share/shares_internal.h"
+#include "core/shares/shares_internal.h"
 #include "p2p/log.h"
 #include "p2p/shares.h"
 

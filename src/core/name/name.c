@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/base/name_rules.h"
+#include "core/name/name_rules.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/name.h"

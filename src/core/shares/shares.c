@@ -3,13 +3,13 @@
  * stand together in the order of all names; only those of the bare folder are before,
  * between and behind them. A page of the list is made of such stretches in turn.
  */
-#include "core/share/shares_internal.h"
+#include "core/shares/shares_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/share/share_internal.h"
+#include "core/share/served.h"
 #include "p2p/siphash.h"
 
 struct p2p_shares {

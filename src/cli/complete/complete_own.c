@@ -1,4 +1,4 @@
-#include "cli/commands/complete_own.h"
+#include "cli/complete/complete_own.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>

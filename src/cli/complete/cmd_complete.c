@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/complete_own.h"
+#include "cli/complete/complete_own.h"
 #include "p2p/bytes.h"
 #include "p2p/code.h"
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "core/base/name_hidden.h"
+#include "core/name/name_hidden.h"
 #include "p2p/bytes.h"
 
 static const char *const kinds[] = {

@@ -1,6 +1,6 @@
 /* What the files about several shared folders have in common. */
-#ifndef CORE_SHARE_SHARES_INTERNAL_H
-#define CORE_SHARE_SHARES_INTERNAL_H
+#ifndef CORE_SHARES_SHARES_INTERNAL_H
+#define CORE_SHARES_SHARES_INTERNAL_H
 
 #include "p2p/shares.h"
 

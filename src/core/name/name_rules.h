@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "core/base/name_hidden.h"
+#include "core/name/name_hidden.h"
 
 /* The problem with the character, in the words of p2p_name_problem; NULL if there is
  * none. */
