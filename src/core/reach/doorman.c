@@ -3,41 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/reach/callers.h"
+#include "core/reach/box_listener.h"
 #include "core/reach/gather.h"
 #include "core/reach/ways.h"
-#include "p2p/box.h"
 #include "p2p/bytes.h"
-#include "p2p/lock.h"
 #include "p2p/log.h"
-#include "p2p/net.h"
 #include "p2p/reach.h"
 
-enum {
-    WAIT_S = 50,
-    PAUSE_MIN_MS = 1000, /* after a failure, doubled each time */
-    PAUSE_MAX_MS = 30000,
-    ANSWERS_MAX = 16, /* that are under way */
-    REGISTRIES_MAX = 16,
-};
+enum { ANSWERS_MAX = 16 }; /* that are under way */
 
-/* One thread for each registry. */
-struct listener {
-    struct p2p_doorman *doorman;
-    size_t registry;
-    pthread_t thread;
-};
-
-P2P_MUTEX_KIND(p2p_doorman_lock);
 struct p2p_doorman {
     struct p2p_doorman_options opt;
-    struct p2p_stop *stop;
-    struct listener listeners[REGISTRIES_MAX];
-    size_t listener_count;
-    struct p2p_doorman_lock lock;
-    pthread_cond_t changed; /* stop, or an answer has ended */
-    struct p2p_callers callers P2P_GUARDED_BY(p2p_doorman_lock);
-    unsigned answers P2P_GUARDED_BY(p2p_doorman_lock);
+    struct p2p_box_listener *listener;
+    struct p2p_stop *stop; /* the listener's */
 };
 
 /* ---- counting ---- */
@@ -202,11 +180,10 @@ answer(struct answering *a)
     return err;
 }
 
-static void *
-answer_main(void *arg)
+static void
+run_answer(void *arg)
 {
     struct answering *a = arg;
-    struct p2p_doorman *d = a->doorman;
     char from[P2P_ID_HEX_LEN + 1];
     enum p2p_err err = answer(a);
 
@@ -215,66 +192,35 @@ answer_main(void *arg)
         p2p_log_warn("cannot answer a call peer=%.16s reason=\"%s\"", from,
                      p2p_err_text(err));
     free(a);
-    p2p_lock(&d->lock);
-    d->answers--;
-    pthread_cond_broadcast(&d->changed);
-    p2p_unlock(&d->lock);
-    return NULL;
-}
-
-static void
-start_answer(struct p2p_doorman *d, size_t registry, const struct p2p_call *call)
-{
-    struct answering *a = malloc(sizeof(*a));
-    pthread_attr_t detached;
-    pthread_t thread;
-    bool is_started = false;
-
-    if (a != NULL && pthread_attr_init(&detached) == 0) {
-        *a = (struct answering){.doorman = d, .registry = registry, .call = *call};
-        pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-        is_started = pthread_create(&thread, &detached, answer_main, a) == 0;
-        pthread_attr_destroy(&detached);
-    }
-    if (is_started)
-        return;
-    free(a);
-    p2p_lock(&d->lock);
-    d->answers--;
-    p2p_unlock(&d->lock);
 }
 
 /* ---- listening ---- */
 
-static bool
-is_new(struct p2p_doorman *d, const struct p2p_call *call)
+static enum p2p_err
+start_answer(struct p2p_doorman *d, size_t registry, const struct p2p_call *call)
 {
-    p2p_lock(&d->lock);
-    bool is_known = p2p_callers_knows(&d->callers, &call->session, p2p_now_ms());
-    p2p_unlock(&d->lock);
-    return !is_known;
+    struct answering *a = malloc(sizeof(*a));
+    enum p2p_err err = a != NULL ? P2P_OK : P2P_ERR_NOMEM;
+
+    if (err == P2P_OK)
+        err = p2p_box_listener_take(d->listener, &call->session, &call->from);
+    if (err == P2P_OK) {
+        *a = (struct answering){.doorman = d, .registry = registry, .call = *call};
+        if (p2p_box_listener_answer(d->listener, run_answer, a))
+            return P2P_OK;
+        err = P2P_ERR_SYS;
+    }
+    free(a);
+    return err;
 }
 
-/* Takes a place for the answer. */
-static bool
-has_place(struct p2p_doorman *d, const struct p2p_call *call)
-{
-    p2p_lock(&d->lock);
-    bool has = d->answers < ANSWERS_MAX &&
-               p2p_callers_take(&d->callers, &call->session, &call->from, p2p_now_ms());
-    d->answers += has;
-    p2p_unlock(&d->lock);
-    return has;
-}
-
-/* The order of the checks is that of PROTOCOL.md. Whoever fails one gets no answer: it
- * does not learn whether this peer is there. */
+/* The order of the checks is that of PROTOCOL.md. A caller that fails one gets no
+ * answer, so it does not learn whether this peer is there. */
 static void
-on_message(void *arg, const char *text, size_t len)
+on_message(void *arg, size_t registry, const char *text, size_t len)
 {
-    struct listener *l = arg;
-    struct p2p_doorman *d = l->doorman;
-    uint64_t now_s = p2p_discovery_time_s(d->opt.discovery, l->registry);
+    struct p2p_doorman *d = arg;
+    uint64_t now_s = p2p_discovery_time_s(d->opt.discovery, registry);
     struct p2p_call call;
     enum p2p_err err = p2p_call_parse(text, len, &call);
 
@@ -282,60 +228,27 @@ on_message(void *arg, const char *text, size_t len)
         err = P2P_ERR_PROTOCOL;
     if (err == P2P_OK && !p2p_id_equal(&call.to, p2p_identity_id(d->opt.identity)))
         err = P2P_ERR_WRONG_PEER;
-    if (err == P2P_OK && !is_new(d, &call))
+    if (err == P2P_OK && p2p_box_listener_knows(d->listener, &call.session))
         err = P2P_ERR_EXISTS;
     if (err == P2P_OK)
         err = p2p_call_check(&call, now_s);
     if (err == P2P_OK && !d->opt.may_call(d->opt.arg, &call.from))
         err = P2P_ERR_NOT_ALLOWED;
-    if (err == P2P_OK && !has_place(d, &call))
-        err = P2P_ERR_RATE_LIMITED;
-    count_call(d, err);
     if (err == P2P_OK)
-        start_answer(d, l->registry, &call);
-    else
+        err = start_answer(d, registry, &call);
+    count_call(d, err);
+    if (err != P2P_OK)
         p2p_log_debug("a call gets no answer reason=%s", p2p_err_name(err));
 }
 
+/* So that no call waits for the registry's offer. Without it, a call asks again. */
 static void
-rest(struct p2p_doorman *d, uint64_t ms)
+refresh_offer(void *arg, size_t registry)
 {
-    uint64_t until = p2p_now_ms() + ms;
+    struct p2p_doorman *d = arg;
+    struct p2p_reach_offer offer;
 
-    p2p_lock(&d->lock);
-    while (!p2p_stop_is_set(d->stop) && p2p_wait_until(&d->changed, &d->lock, until))
-        continue;
-    p2p_unlock(&d->lock);
-}
-
-static void *
-listen_main(void *arg)
-{
-    struct listener *l = arg;
-    struct p2p_doorman *d = l->doorman;
-    uint64_t pause_ms = PAUSE_MIN_MS, after = 0;
-    char box[P2P_BOX_TEXT];
-    const struct p2p_box_wait wait = {.box = box,
-                                      .key = p2p_identity_key(d->opt.identity),
-                                      .wait_s = WAIT_S,
-                                      .stop = d->stop};
-
-    p2p_box_of_peer(p2p_identity_id(d->opt.identity), box);
-    while (!p2p_stop_is_set(d->stop)) {
-        struct p2p_reach_offer offer;
-        enum p2p_err err;
-
-        /* So that no call waits for it. Without it, a call asks again. */
-        (void)!p2p_reach_offer_soon(d->opt.discovery, l->registry, d->stop, &offer);
-        err = p2p_box_read(d->opt.discovery, l->registry, &wait, &after, on_message, l);
-        if (err == P2P_OK) {
-            pause_ms = PAUSE_MIN_MS;
-            continue;
-        }
-        rest(d, pause_ms);
-        pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
-    }
-    return NULL;
+    (void)!p2p_reach_offer_soon(d->opt.discovery, registry, d->stop, &offer);
 }
 
 /* ---- life ---- */
@@ -344,30 +257,29 @@ enum p2p_err
 p2p_doorman_start(const struct p2p_doorman_options *opt, struct p2p_doorman **out)
 {
     struct p2p_doorman *d = calloc(1, sizeof(*d));
-    size_t count = p2p_discovery_count(opt->discovery);
+    struct p2p_box_listener_options listener = {.discovery = opt->discovery,
+                                                .key = p2p_identity_key(opt->identity),
+                                                .answers_max = ANSWERS_MAX,
+                                                .on_message = on_message,
+                                                .on_wait = refresh_offer,
+                                                .arg = d};
     enum p2p_err err;
 
     *out = NULL;
     if (d == NULL)
         return P2P_ERR_NOMEM;
     d->opt = *opt;
-    p2p_mutex_init(&d->lock);
-    p2p_cond_init(&d->changed);
-    err = p2p_stop_new(&d->stop);
-    for (size_t i = 0; i < count && i < REGISTRIES_MAX && err == P2P_OK; i++) {
-        struct listener *l = &d->listeners[i];
-        *l = (struct listener){.doorman = d, .registry = i};
-        if (pthread_create(&l->thread, NULL, listen_main, l) != 0)
-            err = P2P_ERR_SYS;
-        else
-            d->listener_count++;
+    p2p_box_of_peer(p2p_identity_id(opt->identity), listener.box);
+    err = p2p_box_listener_new(&listener, &d->listener);
+    if (err == P2P_OK) {
+        d->stop = p2p_box_listener_stop(d->listener);
+        err = p2p_box_listener_start(d->listener);
     }
-    if (err != P2P_OK) {
+    if (err == P2P_OK)
+        *out = d;
+    else
         p2p_doorman_stop(d);
-        return err;
-    }
-    *out = d;
-    return P2P_OK;
+    return err;
 }
 
 void
@@ -375,19 +287,6 @@ p2p_doorman_stop(struct p2p_doorman *d)
 {
     if (d == NULL)
         return;
-    p2p_lock(&d->lock);
-    if (d->stop != NULL)
-        p2p_stop_set(d->stop);
-    pthread_cond_broadcast(&d->changed);
-    p2p_unlock(&d->lock);
-    for (size_t i = 0; i < d->listener_count; i++)
-        pthread_join(d->listeners[i].thread, NULL);
-    p2p_lock(&d->lock);
-    while (d->answers > 0)
-        p2p_wait(&d->changed, &d->lock);
-    p2p_unlock(&d->lock);
-    p2p_stop_free(d->stop);
-    pthread_cond_destroy(&d->changed);
-    p2p_mutex_clear(&d->lock);
+    p2p_box_listener_free(d->listener);
     free(d);
 }
