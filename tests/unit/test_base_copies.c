@@ -305,6 +305,43 @@ copies_make_room_first(void **state)
     close_world(&w);
 }
 
+/* A program that rewrites everything, again and again, fills the space with its own
+ * contents at most: the good ones stay. */
+static void
+rewriting_everything_loses_nothing(void **state)
+{
+    struct world w = {.f = *(struct fixture *)*state};
+    struct p2p_versions_status status;
+    char name[16], text[32];
+
+    for (int i = 0; i < 60; i++) {
+        snprintf(name, sizeof(name), "%02d", i);
+        snprintf(text, sizeof(text), "good content %02d", i);
+        put(&w, name, text);
+    }
+    open_world(&w);
+    assert_int_equal(p2p_versions_set(w.v, "space", "1M"), P2P_OK);
+    follow(&w);
+    for (int round = 0; round < 6; round++) {
+        for (int i = 0; i < 60; i++) {
+            snprintf(name, sizeof(name), "%02d", i);
+            snprintf(text, sizeof(text), "pay %d for %02d", round, i);
+            put(&w, name, text);
+        }
+        follow(&w);
+        assert_int_equal(p2p_versions_tend(w.v), P2P_OK);
+    }
+    assert_int_equal(p2p_versions_status(w.v, &status), P2P_OK);
+    assert_true(status.used <= 1024 * 1024 + 60 * 4096);
+    for (int i = 0; i < 60; i++) {
+        snprintf(name, sizeof(name), "%02d", i);
+        snprintf(text, sizeof(text), "good content %02d", i);
+        assert_int_equal(restore(&w, name, 1), P2P_OK);
+        assert_true(holds(&w, name, text));
+    }
+    close_world(&w);
+}
+
 /* A program that ends does not wait for a pass over all files. */
 static void
 a_pass_can_be_ended(void **state)
@@ -343,6 +380,7 @@ main(void)
         WITH_ROOT(changed_while_nobody_looked),
         WITH_ROOT(no_room_no_copies),
         WITH_ROOT(copies_make_room_first),
+        WITH_ROOT(rewriting_everything_loses_nothing),
         WITH_ROOT(a_folder_goes_back),
         WITH_ROOT(what_was_purged_does_not_come_back),
         WITH_ROOT(a_pass_can_be_ended),

@@ -46,14 +46,22 @@ static const char schema[] =
     "CREATE TRIGGER object_out AFTER DELETE ON objects BEGIN"
     " UPDATE state SET objects = objects - 1, disk = disk - OLD.disk; END;";
 
-/* Newer than the first database of this version. */
+/* Newer than the first database of this version. `numbers` has the largest number of a
+ * name whose newest row was removed. */
 static const char additions[] =
     "CREATE TABLE IF NOT EXISTS bases(name TEXT PRIMARY KEY, root BLOB NOT NULL,"
     " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, last INTEGER NOT NULL)"
     " WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS bases_by_root ON bases(root);"
     "CREATE TRIGGER IF NOT EXISTS object_change AFTER UPDATE OF disk ON objects BEGIN"
-    " UPDATE state SET disk = disk + NEW.disk - OLD.disk; END;";
+    " UPDATE state SET disk = disk + NEW.disk - OLD.disk; END;"
+    "CREATE TABLE IF NOT EXISTS numbers(name TEXT PRIMARY KEY, last INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TRIGGER IF NOT EXISTS row_was_last BEFORE DELETE ON versions WHEN NOT "
+    "EXISTS"
+    " (SELECT 1 FROM versions v WHERE v.name = OLD.name AND v.version > OLD.version)"
+    " BEGIN INSERT OR REPLACE INTO numbers SELECT OLD.name, MAX(OLD.version, IFNULL("
+    " (SELECT last FROM numbers WHERE name = OLD.name), 0)); END;";
 
 static enum p2p_err
 open_database(const struct p2p_root *root, sqlite3 **db)

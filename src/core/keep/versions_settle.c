@@ -55,8 +55,8 @@ is_recorded(struct p2p_versions *v, const struct p2p_mailbox_note *note,
     return row;
 }
 
-/* The number is above all of the name; the content began when the one before it ended,
- * or when it was written. */
+/* The number is above all that the name ever had; the content began when the one before
+ * it ended, or when it was written. */
 enum p2p_err
 p2p_versions_add_row(struct p2p_versions *v, const struct p2p_mailbox_note *note,
                      const struct p2p_digest *root, const struct stat *st,
@@ -66,7 +66,8 @@ p2p_versions_add_row(struct p2p_versions *v, const struct p2p_mailbox_note *note
     enum p2p_err err = p2p_sqlite_prepare(
         v->db,
         "INSERT INTO versions(name, version, until_k, since_s, until_s, end, size,"
-        " mtime_ns, root) SELECT ?1, MAX(?2, IFNULL(MAX(version), 0) + 1), ?3,"
+        " mtime_ns, root) SELECT ?1, MAX(?2, IFNULL(MAX(version), 0) + 1,"
+        " IFNULL((SELECT last FROM numbers WHERE name = ?1), 0) + 1), ?3,"
         " MIN(?4, MAX(?8 / 1000000000, IFNULL(MAX(until_s), 0))), ?4, ?5, ?6, ?8, ?7"
         " FROM versions WHERE name = ?1",
         &stmt);
