@@ -22,6 +22,8 @@ struct p2p_tender; /* *returned owned*, free with p2p_tender_stop */
 
 /* Called from the thread after each round. */
 typedef void p2p_tender_round(void *arg);
+/* Called from the thread when old versions in the folder came or went. */
+typedef void p2p_tender_changed(void *arg, const struct p2p_root *root);
 
 struct p2p_tender_options {
     const struct p2p_root *roots[P2P_TENDER_FOLDERS_MAX]; /* borrowed until stop */
@@ -29,7 +31,8 @@ struct p2p_tender_options {
                                                            * other programs change is
                                                            * not kept. Borrowed */
     size_t count;
-    p2p_tender_round *on_round; /* may be NULL */
+    p2p_tender_round *on_round;    /* may be NULL */
+    p2p_tender_changed *on_change; /* may be NULL */
     void *arg;
 };
 /* Opens the versions of all folders and starts the thread. A folder that cannot be

@@ -184,6 +184,7 @@ struct p2p_versions_status {
     bool is_on;
     uint64_t rows, objects; /* versions, and contents that are kept */
     uint64_t used, cap;     /* bytes on the disk; how many at most */
+    uint64_t base;          /* of `used`: copies of contents that are current */
     uint64_t floor;         /* bytes that stay free */
     uint64_t deleted_s;     /* how long versions of deleted files stay */
     uint64_t oldest_s;      /* when the oldest version ended; 0: there is none */
@@ -197,6 +198,8 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_status(struct p2p_versions *v,
 P2P_MUST_CHECK enum p2p_err p2p_versions_get(struct p2p_versions *v, const char *key,
                                              char *out, size_t cap);
 /* USAGE: the value does not fit the key. NOT_FOUND: no such key. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_check(const char *key, const char *value);
+/* Stores a value; NULL: uses the default again. Errors as of p2p_versions_check, and those of the disk. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_set(struct p2p_versions *v, const char *key,
                                              const char *value);
 /* The name of the setting at this place, with its meaning; NULL behind the last one. */

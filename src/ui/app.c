@@ -18,6 +18,7 @@
 #include "ui/folders/listing.h"
 #include "ui/folders/thumbs.h"
 #include "ui/folders/trash.h"
+#include "ui/folders/versions_config.h"
 #include "ui/offers/offers.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
@@ -194,6 +195,7 @@ make_parts(struct ui_app *app)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     say_name(app);
     ui_config_on_change(&app->config, on_config_change, app);
+    app->config.other = ui_versions_config(&app->folders);
     return fail(ui_transfers_new(
                     &(struct ui_transfers_parts){
                         .identity = app->identity,
@@ -349,6 +351,7 @@ ui_app_open(struct ui_app *app)
          (app->folders.listings = ui_listings_new(known_sha256, app)) == NULL))
         err = P2P_ERR_NOMEM;
     app->folders.watch = app->watch;
+    app->folders.events = &app->events;
     if (err == P2P_OK)
         err = open_identity(app);
     if (err == P2P_OK)

@@ -10,6 +10,7 @@
 #include "p2p/log.h"
 #include "ui/app.h"
 #include "ui/folders/files.h"
+#include "ui/folders/keeping.h"
 #include "ui/folders/listing.h"
 #include "ui/folders/place.h"
 #include "ui/folders/trash.h"
@@ -219,6 +220,8 @@ ui_chores_run(void *chores, const bool news[UI_NEWS])
         look_at_shared(c, moved);
     if (downloads)
         look_at_downloads(c);
+    if (news[UI_NEWS_VERSIONS])
+        ui_keeping_tell(&c->app->folders, NULL);
     if (news[UI_NEWS_PEERS] || (is_followed(c) && p2p_now_ms() >= c->look_at_ms)) {
         look_at_peers(c);
         c->look_at_ms = p2p_now_ms() + LOOK_EVERY_MS;

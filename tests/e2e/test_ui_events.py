@@ -4,13 +4,14 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import threading
 import time
 
 import pytest
 
-from conftest import wait_until
+from conftest import ROOT, wait_until
 from ui_world import SlowFile, World, start_slow
 
 pytestmark = pytest.mark.xdist_group("openapi")  # the operations that tests called are counted in one process
@@ -113,8 +114,30 @@ def test_events_of_files(world):
         "the shared event",
     )
     world.api.check_named("SharedFile", found[0])
+    world.http.request("POST", "/api/upload?on_conflict=overwrite", files={"file": ("event.txt", b"y")})
+    wait_until(lambda: [e for e in events.of("versions") if e[2] == {"name": "event.txt"}], 30, "the old version")
+    (world.ui.shared / "event.txt").write_bytes(b"by another program")
+    wait_until(lambda: [e for e in events.of("versions") if e[2] == {"name": None}], 60, "its copy")
     world.http.delete("shared", "event.txt")
     wait_until(lambda: [e for e in events.of("shared") if "event.txt" in e[2]["removed"]], 15, "the removal")
+    events.close()
+
+
+def test_every_event_is_in_the_document(world):
+    """A mirror of a peer that is nowhere tells so."""
+    published = set()
+    for file in (ROOT / "src" / "ui").rglob("*.c"):
+        published |= set(re.findall(r'ui_event_(?:publish|count)\([^;"]*"(\w+)"', file.read_text()))
+    table = (ROOT / "docs/openapi.yaml").read_text().split("| event | data |")[1].split("parameters:")[0]
+    assert published == set(re.findall(r"^ *\| `(\w+)` \|", table, re.M)) - {"resync"}
+
+    events = Events(world.ui)
+    job = {"peer_id": "ab" * 32, "folder": "", "target": "mirrored here"}
+    made = world.json("POST", "/api/mirrors", 201, json=job)["mirror"]
+    told = wait_until(lambda: [e[2]["mirror"] for e in events.of("mirror")], 60, "a round")[-1]
+    world.api.check_named("Mirror", told)
+    assert told["id"] == made["id"]
+    world.call("DELETE", f"/api/mirrors/{made['id']}", 200)
     events.close()
 
 

@@ -175,6 +175,12 @@ def test_add_a_peer_by_address_trust_block_forget(world):
 # --- settings and service --------------------------------------------------------------------
 
 
+def settings_of(config):
+    """Without what follows from the free space of the disk."""
+    measured = ("limit", "used", "base", "oldest", "stopped")
+    return {**config, "versions": {k: v for k, v in config["versions"].items() if k not in measured}}
+
+
 def test_config(world):
     before = world.json("GET", "/api/config")
     changed = world.json(
@@ -199,14 +205,26 @@ def test_config(world):
         {"nothing": 1},
         {},
         {"connections": 5, "max_running": 0},
+        {"versions": {"space": "11%", "keep": "often"}},
+        {"versions": {"space": 5}},
+        {"versions": {"used": 5}},
+        {"versions": {}},
+        {"versions": "on"},
+        {"connections": 5, "versions": {"on": "yes"}},
     ):
         assert world.call("PATCH", "/api/config", json=wrong).status_code in (400, 422), wrong
-    assert world.json("GET", "/api/config") == changed, "all or nothing"
+    assert settings_of(world.json("GET", "/api/config")) == settings_of(changed), "all or nothing"
+    assert settings_of(before)["versions"]["space"] == "10%"
+    kept = world.json("PATCH", "/api/config", json={"versions": {"on": False, "space": "20G", "min_age": "2d"}})
+    assert (kept["versions"]["on"], kept["versions"]["space"], kept["versions"]["min_age"]) == (False, "20G", "2d")
+    assert kept["versions"]["limit"] == 20 << 30 or kept["versions"]["limit"] == 20 * 10**9
     world.json(
         "PATCH",
         "/api/config",
-        json={k: before[k] for k in ("name", "connections", "limit_rate", "max_running", "verify")},
+        json={k: before[k] for k in ("name", "connections", "limit_rate", "max_running", "verify")}
+        | {"versions": {k: before["versions"][k] for k in ("on", "space", "min_age")}},
     )
+    assert settings_of(world.json("GET", "/api/config")) == settings_of(before)
 
 
 def test_private_folders(world):

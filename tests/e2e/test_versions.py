@@ -119,6 +119,8 @@ def test_versions_on_the_command_line(suite, ui):
     suite.p2p("versions", "purge", "a b.txt", *here, check=True)
     assert suite.p2p("history", "a b.txt", *here).returncode == 3
     assert "10%" in suite.p2p("versions", "show", *here, check=True).stdout
+    replace(ui, "a b.txt", b"more")
+    assert history(ui, "a b.txt")[0]["version"] > 4, "no number is used again"
 
 
 def test_a_download_keeps_what_it_replaces(suite):

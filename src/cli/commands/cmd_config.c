@@ -8,6 +8,7 @@
 #include "p2p/settings.h"
 
 enum { SECTION_MAX = 64 };
+#define VERSIONS "versions." /* what their settings begin with */
 
 struct config_options {
     bool json;
@@ -20,6 +21,8 @@ static const struct p2p_option_set set = {
     "p2p config", "[options] get NAME | set NAME VALUE... | unset NAME | list | path",
     "Shows or changes settings in p2p.conf. NAME is the name of an option. A setting "
     "such as discovery applies to all programs, and p2p-ui.port applies to one. "
+    "versions.KEY is a setting of old versions (p2p versions show), which is stored in "
+    "the shared folders. "
     "Running programs read the file again on SIGHUP.",
     options, sizeof(options) / sizeof(options[0])};
 
@@ -155,6 +158,22 @@ print_path(const struct config_run *run)
     return 0;
 }
 
+/* "versions.space": those of old versions are in the shared folders, and apply at once.
+ */
+static int
+act_on_versions(const struct config_run *run, int argc, char **argv)
+{
+    const char *key = argv[2] + strlen(VERSIONS);
+
+    if (argv[1][0] == 'g')
+        return cli_versions_setting(CLI_SETTING_GET, key, NULL, run->opt.json);
+    if (argc > 3)
+        return cli_fail(P2P_ERR_USAGE, "%s takes one value: write it in quotes",
+                        argv[2]);
+    return cli_versions_setting(CLI_SETTING_SET, key, argc == 3 ? argv[3] : NULL,
+                                false);
+}
+
 static int
 act(struct config_run *run, int argc, char **argv)
 {
@@ -166,6 +185,8 @@ act(struct config_run *run, int argc, char **argv)
         return print_path(run);
     if ((argc == 2 && (strcmp(verb, "get") == 0 || strcmp(verb, "unset") == 0)) ||
         (argc > 2 && strcmp(verb, "set") == 0)) {
+        if (strncmp(argv[2], VERSIONS, strlen(VERSIONS)) == 0)
+            return act_on_versions(run, argc, argv);
         if (!take_name(run, argv[2]))
             return p2p_err_exit_status(P2P_ERR_USAGE);
         return verb[0] == 'g'

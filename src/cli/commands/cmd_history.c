@@ -610,6 +610,50 @@ for_all(const struct version_options *opt, struct place *p, const char *key,
     return status;
 }
 
+/* ---- p2p config versions.KEY ---- */
+
+static int
+print_key(const struct version_options *opt, struct place *p, const char *key)
+{
+    cJSON *object = opt->common.json ? cli_object() : NULL;
+    cJSON *array = object != NULL ? cli_put_array(object, "values") : NULL;
+    char value[256];
+    int status = 0;
+
+    for (size_t i = 0; i < p->folders.count && status == 0; i++) {
+        status = open_versions(p, &p->folders.at[i]);
+        if (status == 0 &&
+            p2p_versions_get(p->versions, key, value, sizeof(value)) != P2P_OK)
+            status = set_key(p->versions, key, ""); /* says what is wrong */
+        else if (status == 0 && array != NULL)
+            cli_put_text(cli_add_object(array), "value", value);
+        else if (status == 0)
+            printf("%s\n", value);
+        close_place(p);
+    }
+    cli_print_json_if(status == 0, object);
+    return status;
+}
+
+int
+cli_versions_setting(enum cli_setting_verb verb, const char *key, const char *value,
+                     bool json)
+{
+    struct version_options opt = {.common = CLI_DEFAULTS};
+    struct place p = {.folder = ""};
+    int status;
+
+    opt.common.json = json;
+    p.memory.shared = &p.shared;
+    status = cli_find_folders(&opt.common, &opt.shared_dirs, &p.memory, &p.folders);
+    if (status == 0)
+        status = verb == CLI_SETTING_GET ? print_key(&opt, &p, key)
+                                         : for_all(&opt, &p, key, value);
+    close_place(&p);
+    cJSON_Delete(p.memory.status);
+    return status;
+}
+
 static int
 purge(const struct version_options *opt, struct place *p, const char *name)
 {

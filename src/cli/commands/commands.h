@@ -30,6 +30,11 @@ int cmd_folder(int argc, char **argv);
 int cmd_share(int argc, char **argv);
 int cmd_history(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
+/* A setting of old versions in all shared folders, for p2p config. `value` is for SET;
+ * NULL: the default again. Returns the exit status. */
+enum cli_setting_verb { CLI_SETTING_GET, CLI_SETTING_SET };
+int cli_versions_setting(enum cli_setting_verb verb, const char *key, const char *value,
+                         bool json);
 int cmd_versions(int argc, char **argv);
 int cmd_mirror(int argc, char **argv);
 int cmd_keeper(int argc, char **argv);

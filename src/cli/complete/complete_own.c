@@ -193,10 +193,15 @@ offer_unfinished(const struct offer *o)
 static void
 offer_settings(const struct offer *o)
 {
-    const char *name;
+    const char *name, *meaning;
+    char whole[64];
 
     for (size_t i = 0; (name = p2p_settings_known_at(i)) != NULL; i++)
         offer(o, name);
+    for (size_t i = 0; (name = p2p_versions_key(i, &meaning)) != NULL; i++) {
+        snprintf(whole, sizeof(whole), "versions.%s", name);
+        offer(o, whole);
+    }
 }
 
 static const struct {

@@ -19,7 +19,9 @@ struct p2p_tender {
     /* The thread's own: of the share when it was followed last, and when the next time
      * may be. */
     uint64_t followed[P2P_TENDER_FOLDERS_MAX], follow_ms[P2P_TENDER_FOLDERS_MAX];
+    struct p2p_versions_status told[P2P_TENDER_FOLDERS_MAX]; /* the thread's own */
     p2p_tender_round *on_round;
+    p2p_tender_changed *on_change;
     void *arg;
     struct p2p_tender_lock lock;
     /* NULL: the folder is away, or it cannot be written to. */
@@ -54,11 +56,27 @@ open_folder(struct p2p_tender *t, size_t i)
 }
 
 static void
+tell(struct p2p_tender *t, size_t i, struct p2p_versions *v)
+{
+    const struct p2p_versions_status was = t->told[i];
+    struct p2p_versions_status now;
+
+    if (t->on_change == NULL || p2p_versions_status(v, &now) != P2P_OK)
+        return;
+    t->told[i] = now;
+    if (now.rows != was.rows || now.objects != was.objects || now.used != was.used ||
+        now.oldest_s != was.oldest_s || now.is_stopped != was.is_stopped)
+        t->on_change(t->arg, t->roots[i]);
+}
+
+static void
 tend_all(struct p2p_tender *t)
 {
     for (size_t i = 0; i < t->count; i++) {
         struct p2p_versions *v = open_folder(t, i);
         enum p2p_err err = v != NULL ? p2p_versions_tend(v) : P2P_OK;
+        if (v != NULL && err == P2P_OK)
+            tell(t, i, v);
         if (err != P2P_OK)
             p2p_log_debug("cannot look after versions error=%s", p2p_err_name(err));
     }
@@ -84,6 +102,8 @@ follow(struct p2p_tender *t, size_t i)
     t->follow_ms[i] = now_ms + 20 * (now_ms - began_ms);
     if (err == P2P_OK)
         t->followed[i] = totals.generation;
+    if (err == P2P_OK)
+        tell(t, i, v);
     else if (err != P2P_ERR_BUSY)
         p2p_log_debug("cannot keep what other programs change error=%s",
                       p2p_err_name(err));
@@ -124,6 +144,7 @@ p2p_tender_start(const struct p2p_tender_options *opt, struct p2p_tender **out)
     p2p_mutex_init(&t->lock);
     p2p_cond_init(&t->news);
     t->on_round = opt->on_round;
+    t->on_change = opt->on_change;
     t->arg = opt->arg;
     while (t->count < opt->count && t->count < P2P_TENDER_FOLDERS_MAX) {
         t->roots[t->count] = opt->roots[t->count];

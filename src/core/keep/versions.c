@@ -55,6 +55,7 @@ static const char additions[] =
     "CREATE INDEX IF NOT EXISTS bases_by_root ON bases(root);"
     "CREATE TRIGGER IF NOT EXISTS object_change AFTER UPDATE OF disk ON objects BEGIN"
     " UPDATE state SET disk = disk + NEW.disk - OLD.disk; END;"
+    "CREATE INDEX IF NOT EXISTS objects_base ON objects(disk) WHERE is_base = 1;"
     "CREATE TABLE IF NOT EXISTS numbers(name TEXT PRIMARY KEY, last INTEGER NOT NULL)"
     " WITHOUT ROWID;"
     "CREATE TRIGGER IF NOT EXISTS row_was_last BEFORE DELETE ON versions WHEN NOT "

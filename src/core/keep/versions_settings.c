@@ -113,22 +113,37 @@ p2p_versions_get(struct p2p_versions *v, const char *key, char *out, size_t cap)
 }
 
 enum p2p_err
+p2p_versions_check(const char *key, const char *value)
+{
+    const struct key *found = find_key(key);
+
+    if (found == NULL)
+        return P2P_ERR_NOT_FOUND;
+    return strlen(value) <= 200 && is_valid(found, value) ? P2P_OK : P2P_ERR_USAGE;
+}
+
+enum p2p_err
 p2p_versions_set(struct p2p_versions *v, const char *key, const char *value)
 {
     const struct key *found = find_key(key);
     sqlite3_stmt *stmt = NULL;
-    enum p2p_err err;
+    enum p2p_err err =
+        value != NULL || found == NULL
+            ? p2p_versions_check(key, value != NULL ? value : "")
+            : P2P_OK;
 
-    if (found == NULL)
-        return P2P_ERR_NOT_FOUND;
-    if (strlen(value) > 200 || !is_valid(found, value))
-        return P2P_ERR_USAGE;
+    if (err != P2P_OK)
+        return err;
     p2p_lock(&v->lock);
-    err = p2p_sqlite_prepare(v->db, "INSERT OR REPLACE INTO settings VALUES(?1, ?2)",
+    err = p2p_sqlite_prepare(v->db,
+                             value != NULL
+                                 ? "INSERT OR REPLACE INTO settings VALUES(?1, ?2)"
+                                 : "DELETE FROM settings WHERE key = ?1",
                              &stmt);
     if (err == P2P_OK) {
         sqlite3_bind_text(stmt, 1, found->name, -1, SQLITE_STATIC);
-        sqlite3_bind_text(stmt, 2, value, -1, SQLITE_STATIC);
+        if (value != NULL)
+            sqlite3_bind_text(stmt, 2, value, -1, SQLITE_STATIC);
         err = p2p_sqlite_done(stmt);
     }
     sqlite3_finalize(stmt);
@@ -187,7 +202,7 @@ enum p2p_err
 p2p_versions_status(struct p2p_versions *v, struct p2p_versions_status *out)
 {
     struct p2p_versions_limits limits;
-    int64_t rows = 0, objects = 0, oldest = 0;
+    int64_t rows = 0, objects = 0, oldest = 0, base = 0;
     enum p2p_err err;
 
     memset(out, 0, sizeof(*out));
@@ -200,7 +215,11 @@ p2p_versions_status(struct p2p_versions *v, struct p2p_versions_status *out)
     if (err == P2P_OK)
         err = p2p_versions_number(
             v, "SELECT until_s FROM versions ORDER BY until_k LIMIT 1", 0, &oldest);
+    if (err == P2P_OK)
+        err = p2p_versions_number(v, "SELECT SUM(disk) FROM objects WHERE is_base = 1",
+                                  0, &base);
     out->is_on = limits.is_on;
+    out->base = (uint64_t)base;
     out->rows = (uint64_t)rows;
     out->objects = (uint64_t)objects;
     out->used = limits.used;

@@ -13,6 +13,7 @@
 
 struct p2p_tender;
 struct ui_archives;
+struct ui_events;
 struct ui_listings;
 struct ui_store;
 struct ui_thumbs;
@@ -26,7 +27,8 @@ struct ui_folders {
     struct ui_archives *archives;
     struct ui_thumbs *thumbs;
     struct ui_trash *trash;
-    struct p2p_tender *keeping; /* old versions */
+    struct p2p_tender *keeping;     /* old versions */
+    const struct ui_events *events; /* NULL: nobody is told */
     struct ui_store *store;
     struct ui_watch *watch;
     uint64_t max_upload; /* bytes of one upload; 0: no limit */

@@ -5,13 +5,39 @@
 #include "p2p/clock.h"
 #include "p2p/share.h"
 #include "ui/folders/folders.h"
+#include "ui/reply/json.h"
+#include "ui/state/events.h"
+#include "ui/state/watch.h"
 
 #define QUICK_READ (64 * P2P_MIB) /* what an answer may wait for */
+
+void
+ui_keeping_tell(const struct ui_folders *folders, const char *name)
+{
+    struct http_json_out o;
+
+    if (folders->events == NULL)
+        return;
+    ui_json_begin(&o, 64);
+    ui_json_text(&o, "name", name);
+    http_json_end(&o, '}');
+    ui_event_publish(folders->events, "versions", &o);
+}
+
+static void
+on_change(void *arg, const struct p2p_root *root)
+{
+    const struct ui_folders *folders = arg;
+
+    if (root != folders->downloads)
+        ui_watch_report(folders->watch, UI_NEWS_VERSIONS);
+}
 
 struct p2p_tender *
 ui_keeping_new(struct ui_folders *folders)
 {
-    struct p2p_tender_options opt = {.count = 0};
+    struct p2p_tender_options opt = {
+        .count = 0, .on_change = on_change, .arg = folders};
     struct p2p_tender *tender;
     size_t count = p2p_shares_folders(folders->shares)->count;
 

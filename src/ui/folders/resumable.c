@@ -397,6 +397,8 @@ publish(struct resumed *r)
     if (write_note(r->root, r->id, &r->note) != P2P_OK)
         drop(r->root, r->id, NOTE);
     ui_listing_changed(r->folders, UI_SHARED);
+    if (r->note.conflict == P2P_CONFLICT_OVERWRITE)
+        ui_keeping_tell(r->folders, r->note.name);
     p2p_share_rescan(at.share);
     return P2P_OK;
 }

@@ -239,6 +239,8 @@ ui_trash_put(struct ui_trash *trash, enum ui_folder folder, const char *name,
     if (!ui_spot_find(trash->folders, folder, name, &at))
         return P2P_ERR_NOT_FOUND;
     err = ui_keeping_delete(trash->folders, &at, until_s);
+    if (err == P2P_OK)
+        ui_keeping_tell(trash->folders, name);
     /* If there is no room for it among the versions, a few minutes are better than
      * none. */
     if (err != P2P_OK) {
@@ -278,8 +280,9 @@ ui_trash_restore(struct ui_trash *trash, enum ui_folder folder, const char *name
             forget(trash, at);
     }
     p2p_unlock(&trash->lock);
-    if (err == P2P_ERR_NOT_FOUND && ui_spot_find(trash->folders, folder, name, &spot))
-        err = ui_keeping_bring_back(trash->folders, &spot);
+    if (err == P2P_ERR_NOT_FOUND && ui_spot_find(trash->folders, folder, name, &spot) &&
+        (err = ui_keeping_bring_back(trash->folders, &spot)) == P2P_OK)
+        ui_keeping_tell(trash->folders, name);
     return err;
 }
 

@@ -267,6 +267,8 @@ on_part_end(void *arg)
     if (!put_whole(&u->at, u->name, inner,
                    stored)) /* the list tells that it is too long */
         snprintf(stored, sizeof(stored), "%s", inner);
+    if (u->to.conflict == P2P_CONFLICT_OVERWRITE)
+        ui_keeping_tell(u->folders, stored);
     p2p_fd_close(&u->fd);
     ui_listing_changed(u->folders, UI_SHARED);
     return note_stored(u, stored);

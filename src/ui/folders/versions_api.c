@@ -364,6 +364,7 @@ ui_versions_handle_restore(struct http_request *req, void *arg)
     }
     ui_listing_changed(folders, UI_SHARED);
     p2p_share_rescan(at.share);
+    ui_keeping_tell(folders, name);
     ui_json_begin(&o, 128);
     http_json_put_string(&o, "status", "restored");
     http_json_put_string(&o, "filename", how.save_as != NULL ? how.save_as : name);
@@ -389,6 +390,7 @@ purge(struct http_request *req, struct ui_folders *folders, const char *name,
         fail_version(req, err);
         return;
     }
+    ui_keeping_tell(folders, name);
     ui_json_begin(&o, 128);
     http_json_put_string(&o, "status", "deleted");
     http_json_put_string(&o, "filename", name);
@@ -527,8 +529,10 @@ ui_versions_handle_rewind(struct http_request *req, void *arg)
     http_json_begin(&o, "files", '[');
     err = rewind_all(folders, &how, only, &r);
     http_json_end(&o, ']');
-    if (!how.is_trial)
+    if (!how.is_trial) {
         ui_listing_changed(folders, UI_SHARED);
+        ui_keeping_tell(folders, NULL);
+    }
     if (err != P2P_OK) {
         http_json_clear(&o);
         fail_version(req, err);

@@ -168,6 +168,8 @@ put_config(struct http_json_out *o, struct ui_config *config)
     http_json_put_string(o, "shared_dir", config->opt->shared_dir);
     http_json_put_string(o, "downloads_dir", config->opt->downloads_dir);
     http_json_put_u64(o, "max_upload", config->opt->max_upload);
+    if (config->other.key != NULL)
+        config->other.put(o, config->other.arg);
 }
 
 void
@@ -203,10 +205,17 @@ value_text(const struct setting *setting, const cJSON *value, char *out, size_t 
            snprintf(out, cap, "%s", value->valuestring) < (int)cap;
 }
 
+static bool
+is_other(const struct ui_config *config, const cJSON *value)
+{
+    return config->other.key != NULL && strcmp(config->other.key, value->string) == 0;
+}
+
 /* Checks all members before any of them takes effect; answers and returns false if one
  * is invalid. */
 static bool
-apply(struct http_request *req, const cJSON *body, struct ui_settings *s)
+apply(struct http_request *req, const struct ui_config *config, const cJSON *body,
+      struct ui_settings *s)
 {
     const cJSON *value;
 
@@ -215,6 +224,11 @@ apply(struct http_request *req, const cJSON *body, struct ui_settings *s)
         const struct setting *setting = find_setting(value->string);
         char text[UI_RATE_MAX];
 
+        if (is_other(config, value)) {
+            if (!config->other.check(req, value, config->other.arg))
+                return false;
+            continue;
+        }
         if (setting == NULL) {
             http_fail(req, 422, "invalid_value", "unknown setting \"%.60s\"",
                       value->string);
@@ -229,17 +243,26 @@ apply(struct http_request *req, const cJSON *body, struct ui_settings *s)
     return true;
 }
 
-static void
-keep(struct ui_config *config, const cJSON *body)
+/* The other room's first: they alone can fail. */
+static bool
+keep(struct http_request *req, struct ui_config *config, const cJSON *body)
 {
     const cJSON *value;
 
     cJSON_ArrayForEach(value, body)
     {
+        if (is_other(config, value) &&
+            !config->other.keep(req, value, config->other.arg))
+            return false;
+    }
+    cJSON_ArrayForEach(value, body)
+    {
         char text[UI_RATE_MAX];
-        if (value_text(find_setting(value->string), value, text, sizeof(text)))
+        if (!is_other(config, value) &&
+            value_text(find_setting(value->string), value, text, sizeof(text)))
             ui_store_put_setting(config->store, value->string, text);
     }
+    return true;
 }
 
 /* Uses the settings from now on. */
@@ -279,9 +302,8 @@ ui_config_handle_patch(struct http_request *req, void *arg)
         return;
     }
     ui_config_get(config, &s);
-    if (!apply(req, body, &s))
+    if (!apply(req, config, body, &s) || !keep(req, config, body))
         return;
-    keep(config, body);
     use(config, &s);
     publish(config);
     put_config(&o, config);

@@ -6,6 +6,7 @@
 #ifndef P2P_UI_CONFIG_H
 #define P2P_UI_CONFIG_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 
 #include "http/http.h"
@@ -29,6 +30,17 @@ struct ui_settings {
     bool verify_tree;
 };
 
+/* One member of the settings that another room keeps: an object. */
+struct ui_config_object {
+    const char *key;
+    void (*put)(struct http_json_out *o, void *arg); /* with its key */
+    /* Checks what a client sent; otherwise answers. */
+    bool (*check)(struct http_request *req, const cJSON *value, void *arg);
+    /* Stores what was checked; otherwise answers. */
+    bool (*keep)(struct http_request *req, const cJSON *value, void *arg);
+    void *arg;
+};
+
 P2P_MUTEX_KIND(ui_config_lock);
 struct ui_config {
     struct ui_config_lock lock;
@@ -38,6 +50,7 @@ struct ui_config {
     const struct ui_events *events; /* each change is published */
     void (*changed)(void *arg);
     void *changed_arg;
+    struct ui_config_object other; /* without a key: there is none */
 };
 
 /* From the options, then the store. Borrows the three. */

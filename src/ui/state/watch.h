@@ -16,6 +16,7 @@ struct ui_watch; /* *returned owned*, free with ui_watch_free */
 enum ui_news {
     UI_NEWS_SHARED,    /* the shared folder has changed */
     UI_NEWS_DOWNLOADS, /* the downloads folder has changed */
+    UI_NEWS_VERSIONS,  /* old versions came or went */
     UI_NEWS_PEERS,     /* the peers must be checked now */
     UI_NEWS_OTHER,     /* a page follows the events now, or other work is due */
     UI_NEWS
