@@ -6,14 +6,19 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, environment
+from conftest import BIN, environment, wait_until
 
 FILES = {"a.txt": b"first\n", "b.bin": os.urandom(3_000_000), "photos/1.jpg": b"one", "photos/2.jpg": b"two"}
 
 
 @pytest.fixture(scope="module")
-def peer(module_suite):
-    return module_suite.peer(files=FILES)
+def registry(module_suite):
+    return module_suite.discovery()
+
+
+@pytest.fixture(scope="module")
+def peer(module_suite, registry):
+    return module_suite.peer(files=FILES, discovery=registry)
 
 
 @pytest.fixture
@@ -51,6 +56,21 @@ def test_json_has_an_end_for_each_name(get):
     assert [event for event, _ in ends] == ["failed", "completed"] and ends[1][1] == "a.txt"
 
 
+def test_json_has_an_end_for_each_name_that_nobody_shares(peer, registry, tmp_path):
+    """Each one fails before its download begins."""
+    wait_until(lambda: [p for p in registry.registry.peers() if "a.txt" in p["files"]], 60, "the peer listed")
+    run = subprocess.run(
+        [BIN / "p2p", "get", "none.txt", "a.txt", "neither.txt", "--json", "--no-mdns", "--discovery", registry.url],
+        cwd=tmp_path, text=True, env=environment(tmp_path), capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    ends = [o for o in map(json.loads, run.stdout.splitlines()) if o["event"] != "progress"]
+    assert [(o["event"], o["name"], o.get("error")) for o in ends] == [
+        ("failed", "none.txt", "NOT_FOUND"), ("completed", "a.txt", None), ("failed", "neither.txt", "NOT_FOUND"),
+    ]  # fmt: skip
+    assert "none.txt" in ends[0]["message"] and "neither.txt" in ends[2]["message"]
+    assert run.returncode == 3
+
+
 def test_stdout_gets_the_files_in_order(get, tmp_path):
     run = get("b.bin", "a.txt", "-o", "-", text=False)
     assert run.returncode == 0 and run.stdout == FILES["b.bin"] + FILES["a.txt"], run.stderr
@@ -67,6 +87,17 @@ def test_a_stdout_that_is_full_fails(get, tmp_path):
     with open("/dev/full", "wb") as full:
         run = get("a.txt", "-o", "-", stdout=full, stderr=subprocess.PIPE, capture_output=False)
     assert run.returncode == 6 and run.stderr == "p2p: cannot write to standard output: the disk is full\n"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_stdout_that_is_closed_fails_here_and_not_at_the_peer(get, tmp_path):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        run = get("a.txt", "-o", "-", stdout=write_end, stderr=subprocess.PIPE, capture_output=False)
+    finally:
+        os.close(write_end)
+    assert run.returncode == 6 and "the program that reads it has closed it" in run.stderr, run
     assert leftovers(tmp_path) == []
 
 

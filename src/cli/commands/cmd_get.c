@@ -372,8 +372,7 @@ run(struct get *get)
     if (err == P2P_OK) {
         err = get_output_write(&get->output, get->last.stored);
         if (err != P2P_OK)
-            return cli_fail(err, "cannot write to standard output: %s",
-                            p2p_err_text(err));
+            return p2p_err_exit_status(get_output_fail(err));
     }
     if (is_final(get->last.state))
         get_print_end(&get->print, &get->last);
@@ -398,6 +397,7 @@ run_all(struct get *get)
         get->name = get->names[i];
         memset(&get->last, 0, sizeof(get->last));
         status = run(get);
+        cli_outcome_end_part(get->name, status);
         if (first == 0)
             first = status;
         if (status != 0 &&

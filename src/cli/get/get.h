@@ -67,6 +67,8 @@ int get_output_open(struct get_options *opt, size_t names, struct get_output *ou
 /* A file that has been downloaded: copied to stdout if that is meant. */
 P2P_MUST_CHECK enum p2p_err get_output_write(const struct get_output *output,
                                              const char *stored);
+/* Says why that failed; returns the error of the command. */
+enum p2p_err get_output_fail(enum p2p_err err);
 /* Removes the temporary folder. */
 void get_output_close(const struct get_output *output);
 

@@ -132,6 +132,18 @@ get_output_write(const struct get_output *output, const char *stored)
     return err;
 }
 
+enum p2p_err
+get_output_fail(enum p2p_err err)
+{
+    if (err != P2P_ERR_CLOSED) {
+        (void)cli_fail(err, "cannot write to standard output: %s", p2p_err_text(err));
+        return err;
+    }
+    (void)cli_fail(P2P_ERR_SYS, "cannot write to standard output: the program that "
+                                "reads it has closed it");
+    return P2P_ERR_SYS; /* not the other side of a connection */
+}
+
 static int
 remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {

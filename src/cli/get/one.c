@@ -58,9 +58,11 @@ get_one(struct get_one *one, const struct p2p_download_options *download)
     wait_for_end(one, dl);
     err = p2p_download_wait(dl);
     p2p_download_free(dl);
-    if (err == P2P_OK)
-        err = get_output_write(one->output, one->last.stored);
-    get_print_end(&one->print, &one->last);
+    if (err == P2P_OK &&
+        (err = get_output_write(one->output, one->last.stored)) != P2P_OK)
+        err = get_output_fail(err);
+    else
+        get_print_end(&one->print, &one->last);
     p2p_fd_close(&one->over_fd);
     return err;
 }

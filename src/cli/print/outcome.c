@@ -10,7 +10,7 @@
 
 static struct {
     bool is_asked; /* a word of the command line is --json */
-    bool is_parsed, is_json, has_outcome;
+    bool is_parsed, is_json, has_outcome, has_parts;
     enum p2p_err err;
     char message[CLI_TEXT];
 } outcome;
@@ -84,8 +84,9 @@ name_of(int status)
     return "FAILED";
 }
 
+/* `name` is what it is the outcome of; NULL: of the command. */
 static void
-print_outcome(int status)
+print_outcome(int status, const char *name)
 {
     struct cJSON *object = cli_object();
 
@@ -93,6 +94,8 @@ print_outcome(int status)
                  status == 0   ? "completed"
                  : status == 8 ? "cancelled"
                                : "failed");
+    if (name != NULL)
+        cli_put_text(object, "name", name);
     if (status != 0)
         cli_put_text(object, "error", name_of(status));
     if (status != 0 && outcome.message[0] == '\0')
@@ -103,13 +106,24 @@ print_outcome(int status)
     cli_print_json(object);
 }
 
+void
+cli_outcome_end_part(const char *name, int status)
+{
+    if (outcome.is_json && !outcome.has_outcome)
+        print_outcome(status, name);
+    outcome.has_parts = true;
+    outcome.has_outcome = false;
+    outcome.err = P2P_OK;
+    outcome.message[0] = '\0';
+}
+
 int
 cli_outcome_end(int status)
 {
     /* It failed before there was a command whose options say so. */
     outcome.is_json |= outcome.is_asked && !outcome.is_parsed && status != 0;
-    if (outcome.is_json && !outcome.has_outcome)
-        print_outcome(status);
+    if (outcome.is_json && !outcome.has_outcome && !outcome.has_parts)
+        print_outcome(status, NULL);
     errno = 0;
     if ((fflush(stdout) == 0 && !ferror(stdout)) || status != 0)
         return status; /* a failure was reported already */

@@ -73,6 +73,9 @@ void cli_outcome_note(enum p2p_err err, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 /* An object was printed, which may be the outcome. */
 void cli_outcome_note_printed(const struct cJSON *object);
+/* The command is done with one of several things, and goes on with the next one: prints
+ * an object with its name if none was printed for it. */
+void cli_outcome_end_part(const char *name, int status);
 /* At the end: prints an object if none was printed, and checks that all output was
  * written. Returns the exit status. */
 int cli_outcome_end(int status);
