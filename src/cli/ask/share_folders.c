@@ -133,7 +133,8 @@ print_folder(const struct p2p_shares_folder *folder, const cJSON *running,
     if (state == NULL)
         printf("  (not in use by a running p2p-peer)\n");
     else
-        printf("  %llu files, %s%s", (unsigned long long)number(running, "files"),
+        printf("  %llu file%s, %s%s", (unsigned long long)number(running, "files"),
+               number(running, "files") == 1 ? "" : "s",
                cli_size(number(running, "bytes"), size),
                strcmp(state, "ok") == 0 ? "" : "  (away)");
     if (state != NULL && number(running, "not_shared") > 0)

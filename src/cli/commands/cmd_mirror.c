@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/commands/commands.h"
 #include "cli/ask/share_folders.h"
+#include "cli/commands/commands.h"
 #include "cli/machine/shared.h"
 #include "p2p/bytes.h"
 #include "p2p/conn.h"
@@ -109,12 +109,12 @@ print_job(struct p2p_identity *identity, const struct p2p_mirror *job)
     char prefix[CLI_TEXT], message[CLI_TEXT];
 
     p2p_peer_called(identity, &job->peer, NULL, called);
-    printf("%s  %s/%s -> %s%s%s  %s  %llu files, %s%s\n", job->id, called,
+    printf("%s  %s/%s -> %s%s%s  %s  %llu file%s, %s%s\n", job->id, called,
            cli_text(job->folder, folder), cli_text(job->base, base),
            job->prefix[0] != '\0' ? "/" : "", cli_text(job->prefix, prefix),
            job->is_paused ? "paused" : p2p_mirror_state_name(job->state),
-           (unsigned long long)job->files, cli_size(job->bytes, size),
-           job->deletes ? ", follows deletions" : "");
+           (unsigned long long)job->files, job->files == 1 ? "" : "s",
+           cli_size(job->bytes, size), job->deletes ? ", follows deletions" : "");
     if (job->message[0] != '\0' && !job->is_paused)
         printf("          %s\n", cli_text(job->message, message));
 }

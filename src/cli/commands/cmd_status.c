@@ -99,7 +99,10 @@ print_text(const struct report *r)
 
     p2p_identity_get_about(r->identity, &about);
     printf("this device   %s\n", p2p_identity_id_hex(r->identity));
-    printf("name          %s (%s)\n", about.name, p2p_about_kind_name(about.kind));
+    printf("name          %s", about.name);
+    if (about.kind != P2P_ABOUT_UNKNOWN)
+        printf(" (%s)", p2p_about_kind_name(about.kind));
+    printf("\n");
     for (size_t i = 0; i < r->registry_count; i++)
         printf("registry      %s  %s\n", r->registries[i].url,
                p2p_err_text(r->registries[i].last_error));

@@ -124,11 +124,24 @@ show_link(struct ui_access *access)
     p2p_wipe(secret, sizeof(secret));
 }
 
+/* Behind a proxy on this machine, they do. */
+static bool
+do_others_reach_it(const struct ui_access *access)
+{
+    struct p2p_addr addr;
+
+    ui_options_host(access->opt, &addr);
+    return !p2p_addr_is_loopback(&addr) || access->opt->published != NULL ||
+           access->opt->trusted_proxy.count > 0;
+}
+
 static void
 say_code(struct ui_access *access, const char *code, uint64_t left_s)
 {
     struct ui_urls urls;
 
+    if (!do_others_reach_it(access))
+        return;
     ui_urls_find(access, NULL, &urls);
     p2p_log_notice(P2P_LOG_INFO,
                    "to use another device, open %s there and type %s "
