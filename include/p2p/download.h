@@ -114,6 +114,9 @@ struct p2p_download_options {
     /* Before a file that changed at its source is asked for again, and twice as long
      * each time. 0: default. */
     uint64_t restart_ms;
+    /* Called with the `arg` of on_event when the bytes that a reader waits for have
+     * arrived, from any thread, several at a time; must not block. May be NULL. */
+    void (*on_readable)(void *arg);
 };
 
 /* Sources at a time. Of these places, P2P_DOWNLOAD_SOURCES_KEPT are reserved for peers
@@ -210,6 +213,48 @@ void p2p_download_cancel(struct p2p_download *dl, bool keep_data);
 P2P_MUST_CHECK enum p2p_err p2p_download_wait(struct p2p_download *dl);
 /* Cancels with keep_data if it still runs, and waits for its threads. */
 void p2p_download_free(struct p2p_download *dl);
+
+/* ---- A file while it arrives ---- */
+
+/* Verified bytes. */
+struct p2p_download_bytes {
+    uint64_t size; /* of the file; 0: not known yet */
+    struct p2p_digest root;
+    size_t count;
+};
+/*
+ * Reads verified bytes at `offset`, as many as there are in one chunk, at most `max`.
+ * `reader` (below P2P_DOWNLOAD_READERS_MAX) stands behind them from now on: what
+ * follows is downloaded before the rest of the file. BUSY: the bytes are not here yet;
+ * on_readable tells. RANGE: there are none. USAGE: only a file of protocol 2 can be
+ * read before it is complete.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_download_read(struct p2p_download *dl, unsigned reader,
+                                              uint64_t offset, void *out, size_t max,
+                                              struct p2p_download_bytes *got);
+/* The reader needs nothing any more. */
+void p2p_download_stop_reading(struct p2p_download *dl, unsigned reader);
+
+#define P2P_DOWNLOAD_CELLS_MAX   256
+#define P2P_DOWNLOAD_SENDERS_MAX 64
+
+/* Which pieces are here, and who sent them in this run: the file, cut into cells of
+ * about the same size. Of very large cells, only a sample of the pieces counts. */
+struct p2p_download_pieces {
+    uint64_t count; /* of the file; 0: not known yet */
+    uint32_t size;  /* bytes of a piece */
+    unsigned cell_count;
+    struct p2p_download_cell {
+        uint8_t done; /* percent of its pieces that are here */
+        int sender;   /* of most of them, in `senders`; -1: none in this run */
+    } cells[P2P_DOWNLOAD_CELLS_MAX];
+    unsigned sender_count;
+    struct p2p_download_sender {
+        struct p2p_id id;
+        uint64_t pieces;
+    } senders[P2P_DOWNLOAD_SENDERS_MAX];
+};
+void p2p_download_pieces(struct p2p_download *dl, struct p2p_download_pieces *out);
 
 #ifdef __cplusplus
 }

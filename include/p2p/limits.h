@@ -84,7 +84,9 @@
 /* A download. */
 #define P2P_DOWNLOAD_CONNECTIONS     4
 #define P2P_DOWNLOAD_CONNECTIONS_MAX 16
-#define P2P_DOWNLOAD_BUFFER_BYTES    (48 * P2P_MIB)
+/* Readers of a download that is not complete yet. */
+#define P2P_DOWNLOAD_READERS_MAX  32
+#define P2P_DOWNLOAD_BUFFER_BYTES (48 * P2P_MIB)
 /* Chunks of one file: their hashes are held in memory before they can be checked, so
  * that a source could fill it by the size it states. 16 TiB in chunks of 1 MiB. */
 #define P2P_DOWNLOAD_CHUNKS_MAX (1ull << 24)

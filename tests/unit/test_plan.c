@@ -387,6 +387,188 @@ answers_are_exactly_what_was_asked(void **state)
     assert_null(p2p_requests_find(&t, 7));
 }
 
+/* ---- Readers ---- */
+
+static void
+what_a_reader_needs_comes_first(void **state)
+{
+    struct plan p = make(10);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        p2p_plan_open_lane(&p, i, i, 0);
+    assert_int_equal(take(&p, 0, 0), 0);
+    p2p_plan_read_from(&p, 5, 7);
+    assert_int_equal(take(&p, 1, 0), 7);
+    assert_int_equal(take(&p, 2, 0), 8);
+    assert_int_equal(take(&p, 0, 0), 9);
+    assert_int_equal(take(&p, 1, 0), 1); /* then the rest, from its beginning */
+    assert_true(p2p_plan_complete(&p, 1, 7));
+    p2p_plan_read_from(&p, 5, 4); /* a seek backwards */
+    assert_int_equal(take(&p, 1, 0), 4);
+    p2p_plan_read_from(&p, 5, PLAN_NOWHERE);
+    assert_int_equal(p.reading, 0);
+    assert_int_equal(take(&p, 2, 0), 2);
+    p2p_plan_clear(&p);
+}
+
+static void
+a_reader_beyond_the_end_needs_nothing(void **state)
+{
+    struct plan p = make(3);
+
+    (void)state;
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_read_from(&p, 0, 3);
+    p2p_plan_read_from(&p, 1, UINT64_MAX - 1);
+    assert_int_equal(p.reading, 0);
+    assert_int_equal(take(&p, 0, 0), 0);
+    assert_false(p2p_plan_is_awaited(&p, 3));
+    p2p_plan_clear(&p);
+}
+
+static void
+readers_take_turns(void **state)
+{
+    struct plan p = make(100);
+    uint64_t chunk;
+    unsigned near = 0;
+
+    (void)state;
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_read_from(&p, 0, 90);
+    p2p_plan_read_from(&p, 31, 50);
+    for (int i = 0; i < 10; i++) {
+        chunk = take(&p, 0, 0);
+        near += chunk >= 50 && chunk < 60;
+    }
+    assert_int_equal(near, 5);
+    p2p_plan_clear(&p);
+}
+
+/* Chunks that a liar, or a source that left, held come back to the front. */
+static void
+what_a_reader_lost_comes_first_again(void **state)
+{
+    struct plan p = make(20);
+
+    (void)state;
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_open_lane(&p, 1, 1, 0);
+    p2p_plan_read_from(&p, 0, 10);
+    assert_int_equal(take(&p, 0, 0), 10);
+    assert_int_equal(take(&p, 1, 0), 11);
+    assert_int_equal(take(&p, 1, 0), 12);
+    assert_true(p2p_plan_complete(&p, 1, 11));
+    p2p_plan_close_lane(&p, 0);
+    assert_int_equal(take(&p, 1, 0), 10);
+    p2p_plan_set_free(&p, 11); /* it turned out to be wrong on the disk */
+    assert_int_equal(take(&p, 1, 0), 11);
+    assert_int_equal(take(&p, 1, 0), 13);
+    p2p_plan_clear(&p);
+}
+
+static void
+a_reader_goes_on_after_a_restart(void **state)
+{
+    struct plan p = make(20);
+
+    (void)state;
+    for (uint64_t i = 8; i < 14; i++)
+        p2p_plan_set_done(&p, i); /* from the journal */
+    p2p_plan_read_from(&p, 3, 8);
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    assert_int_equal(take(&p, 0, 0), 14);
+    p2p_plan_read_from(&p, 3, 14);
+    assert_true(p2p_plan_is_awaited(&p, 14));
+    assert_false(p2p_plan_is_awaited(&p, 15));
+    assert_int_equal(take(&p, 0, 0), 15);
+    p2p_plan_clear(&p);
+}
+
+/* A slow source holds the chunk that a reader waits for, and a fast one is there. */
+static void
+a_waiting_reader_is_helped_before_the_end(void **state)
+{
+    struct plan p = make(100);
+
+    (void)state;
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_open_lane(&p, 1, 1, 0);
+    assert_int_equal(take(&p, 0, S), 0);
+    assert_int_equal(take(&p, 0, S), 1);
+    p2p_plan_on_bytes(&p, 0, S, (double)CHUNK / (2 * S));
+    p2p_plan_on_bytes(&p, 1, S, (double)CHUNK / 1000);
+    assert_int_equal(take(&p, 1, S), 2); /* nobody waits */
+    p2p_plan_read_from(&p, 0, 1);
+    assert_int_equal(take(&p, 1, S), 1);
+    assert_int_equal(take(&p, 1, S), 3); /* not twice, and no other chunk of the lane */
+    p2p_plan_clear(&p);
+}
+
+static void
+chunks_that_are_in_the_way_are_given_back(void **state)
+{
+    struct plan p = make(100);
+
+    (void)state;
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_open_lane(&p, 1, 1, 0);
+    assert_int_equal(take(&p, 0, 0), 0);
+    assert_int_equal(take(&p, 1, 0), 1);
+    assert_false(p2p_plan_should_yield(&p, 0, 0)); /* nobody waits */
+    p2p_plan_read_from(&p, 0, 50);
+    assert_true(p2p_plan_should_yield(&p, 0, 0));
+    assert_false(p2p_plan_should_yield(&p, 0, 51)); /* the reader needs it, too */
+    for (uint64_t i = 50; i < 50 + PLAN_SOON; i++)
+        assert_int_equal(take(&p, 0, 0), i);
+    assert_true(p2p_plan_should_yield(&p, 0, 0)); /* it was requested before them */
+    assert_int_equal(take(&p, 0, 0), 50 + PLAN_SOON);
+    assert_false(p2p_plan_should_yield(&p, 0, 50 + PLAN_SOON)); /* this one was not */
+    assert_false(
+        p2p_plan_should_yield(&p, 1, 1)); /* all that is needed is on its way */
+    p2p_plan_give_back(&p, 0, 53);
+    assert_true(p2p_plan_should_yield(&p, 1, 1));
+    p2p_plan_clear(&p);
+}
+
+/* Whatever readers do, each chunk is held once and all arrive. */
+static void
+every_chunk_arrives_while_readers_jump(void **state)
+{
+    enum { COUNT = 300, LANES = 4 };
+    struct plan p = make(COUNT);
+    uint32_t seed = 1;
+    uint64_t now = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < LANES; i++)
+        p2p_plan_open_lane(&p, i, i, 0);
+    for (int round = 0; p.left > 0 && round < 100 * COUNT; round++) {
+        struct plan_lane *l;
+        unsigned lane;
+        uint64_t free = 0;
+
+        seed = seed * 1664525 + 1013904223;
+        lane = (seed >> 8) % LANES;
+        l = &p.lanes[lane];
+        if (seed >> 28 == 0)
+            p2p_plan_read_from(&p, (seed >> 12) % PLAN_READERS,
+                               (seed >> 4) % (COUNT + 9));
+        if (seed >> 27 == 3 && l->count > 0)
+            p2p_plan_give_back(&p, lane, l->held[0]);
+        else if (l->count > 2)
+            assert_true(p2p_plan_complete(&p, lane, l->held[seed % 3]));
+        else if (take(&p, lane, ++now) == UINT64_MAX && l->count > 0)
+            assert_true(p2p_plan_complete(&p, lane, l->held[0]));
+        for (uint64_t c = 0; c < COUNT; c++)
+            free += p.state[c] == 0;
+        assert_int_equal(free, p.free);
+    }
+    assert_int_equal(p.left, 0);
+    p2p_plan_clear(&p);
+}
+
 int
 main(void)
 {
@@ -398,6 +580,14 @@ main(void)
         cmocka_unit_test(endgame_helps_slow_sources_only),
         cmocka_unit_test(equals_do_not_ask_twice),
         cmocka_unit_test(every_chunk_once),
+        cmocka_unit_test(what_a_reader_needs_comes_first),
+        cmocka_unit_test(a_reader_beyond_the_end_needs_nothing),
+        cmocka_unit_test(readers_take_turns),
+        cmocka_unit_test(what_a_reader_lost_comes_first_again),
+        cmocka_unit_test(a_reader_goes_on_after_a_restart),
+        cmocka_unit_test(a_waiting_reader_is_helped_before_the_end),
+        cmocka_unit_test(chunks_that_are_in_the_way_are_given_back),
+        cmocka_unit_test(every_chunk_arrives_while_readers_jump),
         cmocka_unit_test(the_window_fills_a_long_link),
         cmocka_unit_test(the_window_stays_small_on_a_short_link),
         cmocka_unit_test(growth_stops_when_it_does_not_help),

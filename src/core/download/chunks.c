@@ -37,8 +37,11 @@ p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
     if (err != P2P_OK)
         return err;
     p2p_lock(&dl->lock);
-    if (p2p_plan_complete(&dl->file->plan, w->lane, chunk))
+    if (p2p_plan_complete(&dl->file->plan, w->lane, chunk)) {
         p2p_dl_source_delivered(dl, w->source, length);
+        p2p_dl_note_sender(dl, w->source, chunk);
+    }
+    bool is_awaited = p2p_plan_is_awaited(&dl->file->plan, chunk);
     dl->file->fetched += length;
     if (dl->file->frontier.idle_us > 0)
         pthread_cond_signal(&dl->file->next_ready);
@@ -46,6 +49,8 @@ p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
         p2p_dl_wake(dl);
     p2p_dl_wake_waiters(dl);
     p2p_unlock(&dl->lock);
+    if (is_awaited && dl->opt.on_readable != NULL)
+        dl->opt.on_readable(dl->opt.event_arg);
     return P2P_OK;
 }
 

@@ -138,6 +138,7 @@ p2p_download_start(const struct p2p_download_options *opt, p2p_download_event *o
     p2p_mutex_init(&dl->lock);
     p2p_cond_init(&dl->changed);
     dl->opt.on_event = on_event;
+    dl->opt.on_readable = opt->on_readable;
     dl->opt.event_arg = arg;
     err = start(dl, opt);
     if (err == P2P_OK)

@@ -116,6 +116,7 @@ struct dl_options {
     bool root_asked, size_announced;
     uint64_t announced_size, keep_free, restart_ms;
     p2p_download_event *on_event;
+    void (*on_readable)(void *arg);
     void *event_arg;
 };
 

@@ -254,6 +254,42 @@ cancel_lost(struct fetch *f)
     return err;
 }
 
+/* ---- Giving up on chunks that are in the way of a reader ---- */
+
+/* True for a chunk of which nothing has arrived, and which can wait. */
+static bool
+gives_way(const struct fetch *f, unsigned slot) P2P_REQUIRES(p2p_dl_lock)
+{
+    const struct fetch_slot *s = &f->slots[slot];
+
+    return s->buf != NULL && !s->has_begun && s->received == 0 &&
+           p2p_plan_should_yield(&f->w->dl->file->plan, f->w->lane, s->chunk);
+}
+
+/* A reader has moved: the connection takes what it needs in place of what can wait. */
+static enum p2p_err
+give_way(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
+        p2p_lock(&dl->lock);
+        bool is_late = gives_way(f, i);
+        if (is_late)
+            p2p_plan_give_back(&dl->file->plan, f->w->lane, f->slots[i].chunk);
+        p2p_unlock(&dl->lock);
+        if (!is_late)
+            continue;
+        err = cancel_slot(f, i);
+        p2p_lock(&dl->lock);
+        p2p_fetch_release_slot(f, i);
+        (void)take_chunk(f);
+        p2p_unlock(&dl->lock);
+    }
+    return err;
+}
+
 static enum p2p_err
 refill(struct fetch *f)
 {
@@ -262,11 +298,14 @@ refill(struct fetch *f)
 
     p2p_lock(&dl->lock);
     bool doubled = dl->file->plan.doubled > 0;
+    bool has_readers = dl->file->plan.reading > 0;
     while (take_chunk(f)) {
     }
     p2p_unlock(&dl->lock);
     if (doubled)
         err = cancel_lost(f);
+    if (err == P2P_OK && has_readers)
+        err = give_way(f);
     if (err == P2P_OK)
         err = ask_rest(f);
     return err == P2P_OK ? p2p_conn_flush(f->w->conn) : err;

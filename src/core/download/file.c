@@ -37,11 +37,12 @@ p2p_dl_file_new(struct p2p_download *dl, const struct p2p_digest *root)
 }
 
 void
-p2p_dl_file_free(struct p2p_download *dl)
+p2p_dl_file_free(struct p2p_download *dl) P2P_NO_LOCK_CHECK /* nobody else has it */
 {
     pthread_cond_destroy(&dl->file->next_ready);
     free(dl->file->layer);
     free(dl->file->old_layer);
+    p2p_dl_senders_clear(dl);
     free(dl->file);
 }
 
@@ -179,9 +180,12 @@ make_plan(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 
     if (err != P2P_OK)
         return err;
+    if ((err = p2p_dl_senders_begin(dl)) != P2P_OK)
+        return err;
     for (uint64_t i = 0; i < g->count; i++)
         if (p2p_journal_has(file->journal, i))
             p2p_plan_set_done(&file->plan, i);
+    p2p_dl_readers_begin(dl);
     return p2p_pool_init(&file->pool, g->chunk_size, P2P_DOWNLOAD_BUFFER_BYTES) == 0
                ? P2P_OK
                : P2P_ERR_NOMEM;

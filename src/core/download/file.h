@@ -16,6 +16,15 @@
 #include "core/plan/pool.h"
 #include "p2p/journal.h"
 
+/* Which device sent which chunk in this run. */
+struct dl_senders {
+    uint8_t *of; /* for each chunk: the number of its sender in `at`, from 1; 0: none */
+    uint64_t pieces;
+    struct p2p_digest root;
+    unsigned count;
+    struct p2p_download_sender at[P2P_DOWNLOAD_SENDERS_MAX];
+};
+
 struct dl_file {
     /* The identity of the file. Written under the lock; constant once the layer is
      * known, except for the SHA-256 that sources state. */
@@ -43,6 +52,10 @@ struct dl_file {
     /* Bytes stored in this run, and bytes hashed so far. */
     uint64_t fetched P2P_GUARDED_BY(p2p_dl_lock);
     uint64_t hashed P2P_GUARDED_BY(p2p_dl_lock);
+
+    struct dl_senders senders P2P_GUARDED_BY(p2p_dl_lock);
+    /* The places of readers, plus one; 0: no reader. They outlive the plan. */
+    uint64_t read_at[P2P_DOWNLOAD_READERS_MAX] P2P_GUARDED_BY(p2p_dl_lock);
 
     /* The whole file. */
     struct p2p_digest sha256 P2P_GUARDED_BY(p2p_dl_lock);
@@ -121,6 +134,17 @@ P2P_MUST_CHECK enum p2p_err p2p_dl_store_chunk(struct dl_worker *w, uint64_t chu
 P2P_MUST_CHECK enum p2p_err p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk,
                                               const uint8_t *data)
     P2P_EXCLUDES(p2p_dl_lock);
+
+/* ---- pieces.c ---- */
+/* Begins to note who sends what, and goes on if it is the same file. NOMEM. */
+P2P_MUST_CHECK enum p2p_err p2p_dl_senders_begin(struct p2p_download *dl)
+    P2P_REQUIRES(p2p_dl_lock);
+void p2p_dl_senders_clear(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* This source has sent the chunk. */
+void p2p_dl_note_sender(struct p2p_download *dl, unsigned source, uint64_t chunk)
+    P2P_REQUIRES(p2p_dl_lock);
+/* Tells a new plan what readers need. */
+void p2p_dl_readers_begin(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 
 /* ---- versions.c: on the control thread ---- */
 /* Keeps the layer of the old version, because the file changed at its sources. */

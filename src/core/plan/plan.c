@@ -9,11 +9,13 @@
  * endgame), chunks of slow lanes count, too. The expected time of a lane's i-th chunk
  * follows from its rate. A chunk is requested a second time if this lane would need
  * less than half of that time, and if at least ENDGAME_GAIN_US are saved; among these
- * chunks the latest one is chosen. There is never a third request. If nothing is late,
- * the lane takes the lowest free chunk.
+ * chunks the latest one is chosen. There is never a third request. The chunk that a
+ * reader waits for counts as late in the same way at any time. If nothing is late, the
+ * lane takes the lowest free chunk from the place of a reader on; without a reader, or
+ * when nothing is free there, the lowest free chunk of all.
  *
  * Invariants: `free` counts the chunks in state 0, `left` the chunks that are not done,
- * and no chunk below `next` is free.
+ * no chunk below `next` is free, and none between the place of a reader and its `next`.
  */
 #include "core/plan/plan.h"
 
@@ -29,6 +31,8 @@ enum p2p_err
 p2p_plan_init(struct plan *p, const struct p2p_chunks *g)
 {
     *p = (struct plan){.geometry = *g, .free = g->count, .left = g->count};
+    for (unsigned i = 0; i < PLAN_READERS; i++)
+        p->readers[i].at = PLAN_NOWHERE;
     p->state = calloc((size_t)g->count + 1, 1);
     return p->state != NULL ? P2P_OK : P2P_ERR_NOMEM;
 }
@@ -57,6 +61,19 @@ p2p_plan_set_done(struct plan *p, uint64_t chunk)
     p->left--;
 }
 
+static void
+now_free(struct plan *p, uint64_t chunk)
+{
+    p->free++;
+    if (chunk < p->next)
+        p->next = chunk;
+    for (unsigned i = 0; i < PLAN_READERS && p->reading > 0; i++) {
+        struct plan_reader *r = &p->readers[i];
+        if (r->at <= chunk && chunk < r->next)
+            r->next = chunk;
+    }
+}
+
 void
 p2p_plan_set_free(struct plan *p, uint64_t chunk)
 {
@@ -64,10 +81,101 @@ p2p_plan_set_free(struct plan *p, uint64_t chunk)
         return;
     p->state[chunk] = 0;
     p->left++;
-    p->free++;
-    if (chunk < p->next)
-        p->next = chunk;
+    now_free(p, chunk);
 }
+
+/* ---- Readers ---- */
+
+void
+p2p_plan_read_from(struct plan *p, unsigned reader, uint64_t chunk)
+{
+    struct plan_reader *r = &p->readers[reader];
+    uint64_t at = chunk < p->geometry.count ? chunk : PLAN_NOWHERE;
+    bool goes_on = r->at != PLAN_NOWHERE && at >= r->at && at <= r->next;
+
+    p->reading -= r->at != PLAN_NOWHERE;
+    p->reading += at != PLAN_NOWHERE;
+    r->at = at;
+    if (!goes_on)
+        r->next = at;
+}
+
+bool
+p2p_plan_is_awaited(const struct plan *p, uint64_t chunk)
+{
+    for (unsigned i = 0; i < PLAN_READERS && p->reading > 0; i++)
+        if (p->readers[i].at == chunk)
+            return true;
+    return false;
+}
+
+/* Moves to the lowest free chunk from the reader's place on; false: there is none. */
+static bool
+find_free(const struct plan *p, struct plan_reader *r)
+{
+    if (r->at == PLAN_NOWHERE)
+        return false;
+    while (r->next < p->geometry.count && p->state[r->next] != 0)
+        r->next++;
+    return r->next < p->geometry.count;
+}
+
+static bool
+is_soon(const struct plan_reader *r, uint64_t chunk)
+{
+    return r->at <= chunk && chunk - r->at < PLAN_SOON;
+}
+
+static bool
+is_needed_soon(const struct plan *p, uint64_t chunk)
+{
+    for (unsigned i = 0; i < PLAN_READERS; i++)
+        if (is_soon(&p->readers[i], chunk))
+            return true;
+    return false;
+}
+
+/* True if a reader needs soon what no lane holds. */
+static bool
+lacks_something(const struct plan *p)
+{
+    for (unsigned i = 0; i < PLAN_READERS; i++) {
+        const struct plan_reader *r = &p->readers[i];
+        for (uint64_t c = r->next; is_soon(r, c) && c < p->geometry.count; c++)
+            if (p->state[c] == 0)
+                return true;
+    }
+    return false;
+}
+
+bool
+p2p_plan_should_yield(const struct plan *p, unsigned lane, uint64_t chunk)
+{
+    const struct plan_lane *l = &p->lanes[lane];
+    bool is_before = false; /* the lane requested it before something that is needed */
+
+    if (p->reading == 0 || is_needed_soon(p, chunk))
+        return false;
+    for (unsigned i = l->count; i > 0 && l->held[i - 1] != chunk; i--)
+        is_before |= is_needed_soon(p, l->held[i - 1]);
+    return is_before || lacks_something(p);
+}
+
+/* Takes turns between the readers. */
+static bool
+next_for_readers(struct plan *p, uint64_t *chunk)
+{
+    for (unsigned i = 0; i < PLAN_READERS && p->reading > 0; i++) {
+        unsigned turn = p->turn++ % PLAN_READERS;
+        if (!find_free(p, &p->readers[turn]))
+            continue;
+        *chunk = p->readers[turn].next++;
+        return true;
+    }
+    return false;
+}
+
+/* ---- Lanes ---- */
 
 void
 p2p_plan_open_lane(struct plan *p, unsigned lane, unsigned source, uint64_t now_us)
@@ -79,11 +187,8 @@ p2p_plan_open_lane(struct plan *p, unsigned lane, unsigned source, uint64_t now_
 static void
 drop_holder(struct plan *p, uint64_t chunk)
 {
-    if (p2p_plan_is_done(p, chunk) || --p->state[chunk] > 0)
-        return;
-    p->free++;
-    if (chunk < p->next)
-        p->next = chunk;
+    if (!p2p_plan_is_done(p, chunk) && --p->state[chunk] == 0)
+        now_free(p, chunk);
 }
 
 void
@@ -140,14 +245,21 @@ expected_us(const struct plan *p, const struct plan_lane *l, unsigned i,
     return (double)(i + 1) * p->geometry.chunk_size / l->rate;
 }
 
+/* Who is helped while there are free chunks: a silent lane, and a reader that waits. */
+static bool
+may_help(const struct plan *p, const struct plan_lane *l, uint64_t chunk,
+         uint64_t now_us)
+{
+    return is_silent(l, now_us) || p2p_plan_is_awaited(p, chunk);
+}
+
 /*
  * Finds a chunk that only one other lane holds and that this lane would have much
  * earlier. From a lane of the same source it takes chunks only if that lane is silent,
  * because lanes of one source share its rate.
  */
 static bool
-find_late(const struct plan *p, unsigned lane, uint64_t now_us, bool silent_only,
-          uint64_t *chunk)
+find_late(const struct plan *p, unsigned lane, uint64_t now_us, uint64_t *chunk)
 {
     const struct plan_lane *me = &p->lanes[lane];
     double own = me->rate > 0 ? (me->count + 1) * p->geometry.chunk_size / me->rate : 0;
@@ -156,9 +268,11 @@ find_late(const struct plan *p, unsigned lane, uint64_t now_us, bool silent_only
 
     for (unsigned n = 0; n < PLAN_LANES; n++) {
         const struct plan_lane *l = &p->lanes[n];
-        if (n == lane || (silent_only && !is_silent(l, now_us)))
+        if (n == lane)
             continue;
         for (unsigned i = 0; i < l->count; i++) {
+            if (p->free > 0 && !may_help(p, l, l->held[i], now_us))
+                continue;
             double expected = expected_us(p, l, i, now_us);
             bool silent = expected == DBL_MAX;
             if (p->state[l->held[i]] != 1 || expected <= worst)
@@ -180,16 +294,18 @@ p2p_plan_take(struct plan *p, unsigned lane, uint64_t now_us, uint64_t *chunk)
 
     if (!me->open || me->count == PLAN_HELD_MAX)
         return false;
-    if (find_late(p, lane, now_us, p->free > 0, chunk)) {
+    if (find_late(p, lane, now_us, chunk)) {
         p->doubled++;
         hold(p, me, *chunk, now_us);
         return true;
     }
     if (p->free == 0)
         return false;
-    while (p->state[p->next] != 0)
-        p->next++;
-    *chunk = p->next++;
+    if (!next_for_readers(p, chunk)) {
+        while (p->state[p->next] != 0)
+            p->next++;
+        *chunk = p->next++;
+    }
     p->free--;
     hold(p, me, *chunk, now_us);
     return true;

@@ -22,6 +22,16 @@
     700000 /* a lane with open requests that has sent no bytes for this long is silent \
             */
 
+/* Readers, and chunks from the place of a reader on that it needs soon. */
+#define PLAN_READERS P2P_DOWNLOAD_READERS_MAX
+#define PLAN_SOON    8
+#define PLAN_NOWHERE UINT64_MAX
+
+struct plan_reader {
+    uint64_t at;   /* the chunk that it needs next; PLAN_NOWHERE: it needs none */
+    uint64_t next; /* no chunk from `at` to before it is free */
+};
+
 struct plan_lane {
     bool open;
     unsigned source; /* lanes of one source fail together */
@@ -39,6 +49,9 @@ struct plan {
     uint64_t left;    /* number of chunks that are not done */
     uint64_t doubled; /* number of chunks that were requested twice */
     struct plan_lane lanes[PLAN_LANES];
+    struct plan_reader readers[PLAN_READERS];
+    unsigned reading; /* readers that need a chunk */
+    unsigned turn;    /* the reader whose turn it is */
 };
 
 /* All chunks are free, all lanes closed. NOMEM. */
@@ -52,6 +65,15 @@ void p2p_plan_set_done(struct plan *p, uint64_t chunk);
 void p2p_plan_set_free(struct plan *p, uint64_t chunk);
 /* True if the chunk is on disk. */
 bool p2p_plan_is_done(const struct plan *p, uint64_t chunk);
+
+/* The reader needs the chunks from this one on; PLAN_NOWHERE: it needs nothing. */
+void p2p_plan_read_from(struct plan *p, unsigned reader, uint64_t chunk);
+/* True if a reader needs this very chunk next. */
+bool p2p_plan_is_awaited(const struct plan *p, uint64_t chunk);
+/* True if the lane, which has not received anything of this chunk, should give it back:
+ * no reader needs it soon, but one needs soon what no lane holds, or what the lane
+ * holds behind it. */
+bool p2p_plan_should_yield(const struct plan *p, unsigned lane, uint64_t chunk);
 
 /* The lane belongs to this source now and holds nothing. */
 void p2p_plan_open_lane(struct plan *p, unsigned lane, unsigned source,

@@ -1,0 +1,228 @@
+/* The chunks of a file while it arrives: which device sent them, and readers that do
+ * not wait for the end. */
+#include "core/download/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "p2p/bytes.h"
+#include "p2p/io.h"
+
+/* Chunks of a cell that are looked at, so that the lock is held for a bounded time. */
+#define LOOKS 64
+
+/* ---- Senders ---- */
+
+enum p2p_err
+p2p_dl_senders_begin(struct p2p_download *dl)
+{
+    struct dl_senders *s = &dl->file->senders;
+    uint64_t count = dl->file->meta.geometry.count;
+
+    if (s->of != NULL && s->pieces == count &&
+        memcmp(&s->root, &dl->file->meta.root, sizeof(s->root)) == 0)
+        return P2P_OK;
+    free(s->of);
+    *s = (struct dl_senders){.pieces = count, .root = dl->file->meta.root};
+    s->of = calloc((size_t)count + 1, 1);
+    return s->of != NULL ? P2P_OK : P2P_ERR_NOMEM;
+}
+
+void
+p2p_dl_senders_clear(struct p2p_download *dl)
+{
+    free(dl->file->senders.of);
+    dl->file->senders = (struct dl_senders){0};
+}
+
+/* The number of a device, from 1; 0: there is no room for another one. */
+static unsigned
+number_of(struct dl_senders *s, const struct p2p_id *id)
+{
+    unsigned i = 0;
+
+    while (i < s->count && !p2p_id_equal(&s->at[i].id, id))
+        i++;
+    if (i == P2P_DOWNLOAD_SENDERS_MAX)
+        return 0;
+    if (i == s->count)
+        s->at[s->count++] = (struct p2p_download_sender){.id = *id};
+    return i + 1;
+}
+
+void
+p2p_dl_note_sender(struct p2p_download *dl, unsigned source, uint64_t chunk)
+{
+    const struct dl_source *from = &dl->swarm.sources[source];
+    struct dl_senders *s = &dl->file->senders;
+    unsigned number;
+
+    if (s->of == NULL || !from->id_known)
+        return;
+    number = number_of(s, &from->id);
+    if (s->of[chunk] > 0)
+        s->at[s->of[chunk] - 1].pieces--;
+    s->of[chunk] = (uint8_t)number;
+    if (number > 0)
+        s->at[number - 1].pieces++;
+}
+
+static bool
+is_here(const struct p2p_download *dl, uint64_t chunk) P2P_REQUIRES(p2p_dl_lock)
+{
+    return dl->file->journal != NULL ? p2p_journal_has(dl->file->journal, chunk)
+                                     : dl->report.state == P2P_DL_COMPLETED;
+}
+
+/* What the pieces from `first` to before `end` have in common. */
+static void
+fill_cell(const struct p2p_download *dl, uint64_t first, uint64_t end,
+          struct p2p_download_cell *out) P2P_REQUIRES(p2p_dl_lock)
+{
+    const struct dl_senders *s = &dl->file->senders;
+    uint64_t step = (end - first + LOOKS - 1) / LOOKS, looked = 0, here = 0;
+    unsigned of[P2P_DOWNLOAD_SENDERS_MAX + 1] = {0}, best = 0;
+
+    for (uint64_t i = first; i < end; i += step) {
+        looked++;
+        if (!is_here(dl, i))
+            continue;
+        here++;
+        if (s->of != NULL)
+            of[s->of[i]]++;
+    }
+    for (unsigned i = 1; i <= s->count; i++)
+        if (of[i] > of[best] || (best == 0 && of[i] > 0))
+            best = i;
+    out->done = looked > 0 ? (uint8_t)(here * 100 / looked) : 0;
+    out->sender = best > 0 ? (int)best - 1 : -1;
+}
+
+void
+p2p_download_pieces(struct p2p_download *dl, struct p2p_download_pieces *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (dl->file == NULL)
+        return;
+    p2p_lock(&dl->lock);
+    if (dl->file->meta_known) {
+        const struct p2p_chunks *g = &dl->file->meta.geometry;
+        out->count = g->count;
+        out->size = g->chunk_size;
+        out->cell_count = g->count < P2P_DOWNLOAD_CELLS_MAX ? (unsigned)g->count
+                                                            : P2P_DOWNLOAD_CELLS_MAX;
+        for (unsigned i = 0; i < out->cell_count; i++)
+            fill_cell(dl, g->count * i / out->cell_count,
+                      g->count * (i + 1) / out->cell_count, &out->cells[i]);
+        out->sender_count = dl->file->senders.count;
+        memcpy(out->senders, dl->file->senders.at, sizeof(out->senders));
+    }
+    p2p_unlock(&dl->lock);
+}
+
+/* ---- Readers ---- */
+
+void
+p2p_dl_readers_begin(struct p2p_download *dl)
+{
+    struct dl_file *file = dl->file;
+
+    for (unsigned i = 0; i < P2P_DOWNLOAD_READERS_MAX; i++)
+        if (file->read_at[i] > 0)
+            p2p_plan_read_from(&file->plan, i,
+                               (file->read_at[i] - 1) / file->meta.geometry.chunk_size);
+}
+
+/* Where the reader stands. The plan follows, or will when it is made. */
+static void
+stand_at(struct p2p_download *dl, unsigned reader, uint64_t offset)
+    P2P_REQUIRES(p2p_dl_lock)
+{
+    struct dl_file *file = dl->file;
+    uint64_t chunk;
+
+    file->read_at[reader] = offset + 1;
+    if (!file->ready)
+        return;
+    chunk = offset / file->meta.geometry.chunk_size;
+    if (file->plan.readers[reader].at == chunk)
+        return;
+    p2p_plan_read_from(&file->plan, reader, chunk);
+    p2p_dl_wake_waiters(dl);
+}
+
+/* How many verified bytes follow `offset` in its chunk, at most `max`. */
+static size_t
+verified_at(const struct p2p_download *dl, uint64_t offset, size_t max)
+    P2P_REQUIRES(p2p_dl_lock)
+{
+    const struct p2p_chunks *g = &dl->file->meta.geometry;
+    uint64_t chunk, left;
+
+    if (dl->file->journal == NULL || offset >= g->size)
+        return 0;
+    chunk = offset / g->chunk_size;
+    if (!p2p_journal_has(dl->file->journal, chunk))
+        return 0;
+    left = p2p_chunk_offset(g, chunk) + p2p_chunk_length(g, chunk) - offset;
+    return left < max ? (size_t)left : max;
+}
+
+/* Decides what can be read. `*fd` is a descriptor of its own, because the data may be
+ * closed, and replaced, while it is read. */
+static enum p2p_err
+open_bytes(struct p2p_download *dl, unsigned reader, uint64_t offset, size_t max,
+           struct p2p_download_bytes *got, int *fd) P2P_REQUIRES(p2p_dl_lock)
+{
+    const struct dl_file *file = dl->file;
+
+    if (!file->layer_known) {
+        stand_at(dl, reader, offset);
+        return P2P_ERR_BUSY;
+    }
+    got->size = file->meta.geometry.size;
+    got->root = file->meta.root;
+    got->count = verified_at(dl, offset, max);
+    if (got->count == 0) {
+        stand_at(dl, reader, offset);
+        return offset < got->size ? P2P_ERR_BUSY : P2P_ERR_RANGE;
+    }
+    stand_at(dl, reader, offset + got->count);
+    *fd = fcntl(p2p_journal_fd(file->journal), F_DUPFD_CLOEXEC, 0);
+    return *fd >= 0 ? P2P_OK : p2p_err_from_errno(errno);
+}
+
+enum p2p_err
+p2p_download_read(struct p2p_download *dl, unsigned reader, uint64_t offset, void *out,
+                  size_t max, struct p2p_download_bytes *got)
+{
+    int fd = -1;
+    enum p2p_err err;
+
+    memset(got, 0, sizeof(*got));
+    if (dl->file == NULL || dl->opt.protocol == 1 || reader >= P2P_DOWNLOAD_READERS_MAX)
+        return P2P_ERR_USAGE;
+    p2p_lock(&dl->lock);
+    err = open_bytes(dl, reader, offset, max, got, &fd);
+    p2p_unlock(&dl->lock);
+    if (err != P2P_OK)
+        return err;
+    err = p2p_pread_full(fd, out, got->count, offset);
+    close(fd);
+    return err;
+}
+
+void
+p2p_download_stop_reading(struct p2p_download *dl, unsigned reader)
+{
+    if (dl->file == NULL || reader >= P2P_DOWNLOAD_READERS_MAX)
+        return;
+    p2p_lock(&dl->lock);
+    dl->file->read_at[reader] = 0;
+    if (dl->file->ready)
+        p2p_plan_read_from(&dl->file->plan, reader, PLAN_NOWHERE);
+    p2p_unlock(&dl->lock);
+}
