@@ -13,7 +13,7 @@
 
 /* The library does not check suspended connections, so this file does. The more there
  * are, the less often each one is checked: at most a thousand checks per second. */
-#define LOOK_EVERY_MS 200u
+#define LOOK_EVERY_MS 1000u
 
 P2P_MUTEX_KIND(http_waitlist_lock);
 struct http_waitlist {

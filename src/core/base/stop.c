@@ -1,4 +1,4 @@
-#include "core/base/stop_flag.h"
+#include "p2p/stop.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -48,12 +48,6 @@ bool
 p2p_stop_is_set(const struct p2p_stop *stop)
 {
     return stop != NULL && stop->is_set;
-}
-
-const _Atomic bool *
-p2p_stop_flag(const struct p2p_stop *stop)
-{
-    return stop != NULL ? &stop->is_set : NULL;
 }
 
 int

@@ -285,8 +285,10 @@ on_time(struct guardian *g)
 {
     uint64_t now = p2p_now_ms();
 
-    if (g->is_replacing && now >= g->kill_at_ms)
+    if (g->is_replacing && now >= g->kill_at_ms) {
+        g->kill_at_ms = now + REPLACE_GRACE_MS;
         signal_child(g, SIGKILL);
+    }
     if (now >= g->look_at_ms) {
         g->look_at_ms = now + g->opt->look_ms;
         if (!g->is_ending)
@@ -305,6 +307,19 @@ hear_last_orders(struct guardian *g)
         (void)guardian_on_order(g);
 }
 
+/* Until on_time has something to do; -1: nothing. */
+static int
+time_left(const struct guardian *g)
+{
+    uint64_t now = p2p_now_ms(), due = UINT64_MAX;
+
+    if (g->is_replacing)
+        due = g->kill_at_ms;
+    if (g->watched_count > 0 && g->look_at_ms < due)
+        due = g->look_at_ms;
+    return due == UINT64_MAX ? -1 : due > now ? (int)(due - now) : 0;
+}
+
 /* Waits until the child has ended. */
 static int
 mind_child(struct guardian *g)
@@ -315,8 +330,7 @@ mind_child(struct guardian *g)
         struct pollfd on[] = {{.fd = g->signals, .events = POLLIN},
                               {.fd = g->orders, .events = POLLIN},
                               {.fd = g->requests, .events = POLLIN}};
-        bool has_work = g->watched_count > 0 || g->is_replacing;
-        int n = poll(on, 3, has_work ? (int)g->opt->look_ms / 4 : -1);
+        int n = poll(on, 3, time_left(g));
 
         if (n > 0 && on[0].revents != 0)
             on_signal(g);

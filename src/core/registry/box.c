@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/stop_flag.h"
 #include "core/registry/discovery_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/code.h"
@@ -64,7 +63,7 @@ run(struct p2p_discovery *d, size_t registry, struct p2p_http_call *call,
     call->answer_max = ANSWER_MAX;
     if (call->url == NULL)
         return P2P_ERR_NOMEM;
-    p2p_http_run(call, 1, timeout_ms, 0, p2p_stop_flag(stop));
+    p2p_http_run(call, 1, timeout_ms, 0, stop);
     note_clock(d, registry, call);
     return call->err != P2P_OK ? call->err : p2p_http_status_err(call->status);
 }

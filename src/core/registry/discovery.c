@@ -59,21 +59,26 @@ p2p_discovery_open(const char *const *urls, size_t count, uint64_t timeout_ms,
                    struct p2p_discovery **out)
 {
     struct p2p_discovery *d;
+    enum p2p_err err;
 
     *out = NULL;
     p2p_http_global_init();
     d = calloc(1, sizeof(*d) + count * sizeof(d->at[0]));
     if (d == NULL)
         return P2P_ERR_NOMEM;
+    if ((err = p2p_stop_new(&d->stop)) != P2P_OK) {
+        free(d);
+        return err;
+    }
     p2p_mutex_init(&d->lock);
     p2p_mutex_init(&d->reg_lock);
     d->page_max = P2P_HTTP_ANSWER_MAX;
     d->timeout_ms = timeout_ms > 0 ? timeout_ms : P2P_TIMEOUT_MS;
     for (size_t i = 0; i < count; i++) {
         struct p2p_registry *r = &d->at[d->count];
-        enum p2p_err err = check_url(urls[i], r->url, sizeof(r->url));
         bool is_known = false;
 
+        err = check_url(urls[i], r->url, sizeof(r->url));
         for (size_t k = 0; k < d->count; k++)
             is_known = is_known || strcmp(d->at[k].url, r->url) == 0;
         if (err != P2P_OK) {
@@ -95,6 +100,7 @@ p2p_discovery_close(struct p2p_discovery *d)
         p2p_reg_state_clear(&d->at[i].state);
     p2p_mutex_clear(&d->lock);
     p2p_mutex_clear(&d->reg_lock);
+    p2p_stop_free(d->stop);
     free(d);
 }
 

@@ -75,7 +75,7 @@ walk_round(struct p2p_discovery *d, struct walk *walks, struct p2p_http_call *ca
             strncmp(path, "/peers", 6) == 0 ? P2P_ANSWER_LIST : P2P_ANSWER_ANY;
         calls[count++].url = page_url(d, i, path, argument, walks[i].cursor);
     }
-    p2p_http_run(calls, count, timeout_ms, PATIENCE_MS, &d->is_stopping);
+    p2p_http_run(calls, count, timeout_ms, PATIENCE_MS, d->stop);
     for (size_t i = 0, c = 0; i < d->count; i++) {
         enum p2p_err err;
         if (walks[i].done)

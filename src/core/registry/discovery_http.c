@@ -8,7 +8,7 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 
-enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 250 };
+enum { CONNECT_TIMEOUT_MS = 5000, WAIT_MAX_MS = 60000 };
 /* A Retry-After above this counts as this: a wrong one must not hide a peer. */
 enum { RETRY_AFTER_MAX_S = 300 };
 
@@ -246,8 +246,9 @@ take_results(CURLM *multi)
 
 /* Each transfer has a time limit, so this loop ends. */
 static void
-drive(CURLM *multi, uint64_t patience_ms, const _Atomic bool *stop)
+drive(CURLM *multi, uint64_t patience_ms, const struct p2p_stop *stop)
 {
+    struct curl_waitfd stopped = {.fd = p2p_stop_fd(stop), .events = CURL_WAIT_POLLIN};
     uint64_t until = UINT64_MAX, now;
     int running = 1;
 
@@ -257,10 +258,11 @@ drive(CURLM *multi, uint64_t patience_ms, const _Atomic bool *stop)
         now = p2p_now_ms();
         if (take_results(multi) && until == UINT64_MAX)
             until = now + patience_ms;
-        if (running == 0 || now >= until || (stop != NULL && *stop))
+        if (running == 0 || now >= until || p2p_stop_is_set(stop))
             return;
-        if (curl_multi_poll(multi, NULL, 0,
-                            until - now < POLL_MS ? (int)(until - now) : POLL_MS,
+        if (curl_multi_poll(multi, &stopped, stop != NULL,
+                            until - now < WAIT_MAX_MS ? (int)(until - now)
+                                                      : WAIT_MAX_MS,
                             NULL) != CURLM_OK)
             return;
     }
@@ -268,7 +270,7 @@ drive(CURLM *multi, uint64_t patience_ms, const _Atomic bool *stop)
 
 void
 p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms,
-             uint64_t patience_ms, const _Atomic bool *stop)
+             uint64_t patience_ms, const struct p2p_stop *stop)
 {
     struct transfer *transfers = calloc(count, sizeof(*transfers));
     CURLM *multi = curl_multi_init();

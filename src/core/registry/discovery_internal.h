@@ -9,6 +9,7 @@
 #include "p2p/box.h"
 #include "p2p/discovery.h"
 #include "p2p/lock.h"
+#include "p2p/stop.h"
 
 struct cJSON;
 
@@ -46,11 +47,11 @@ void p2p_http_global_init(void);
  * Makes all calls at once. Returns when each has its answer or `timeout_ms` is over.
  * When one registry has answered, the others have only `patience_ms` more, so that a
  * registry that hangs does not delay callers who need one answer. Calls whose url is
- * NULL are left out (err NOMEM). `stop` (may be NULL): the function returns soon after
- * another thread has set it.
+ * NULL are left out (err NOMEM). `stop` (may be NULL): the function returns when
+ * another thread sets it.
  */
 void p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms,
-                  uint64_t patience_ms, const _Atomic bool *stop);
+                  uint64_t patience_ms, const struct p2p_stop *stop);
 void p2p_http_call_clear(struct p2p_http_call *call);
 /* The error for an HTTP status: 2xx P2P_OK, 404 NOT_FOUND, 409 EXISTS, 429
  * RATE_LIMITED, ... */
@@ -181,7 +182,7 @@ struct p2p_discovery {
     struct p2p_discovery_reg_lock reg_lock;
     uint64_t timeout_ms;
     size_t page_max; /* bytes of one page; tests make it smaller */
-    _Atomic bool is_stopping;
+    struct p2p_stop *stop;
     uint64_t last_seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
     /* The number in the file beside the key. */
     uint64_t stored_seq P2P_GUARDED_BY(p2p_discovery_reg_lock);

@@ -496,8 +496,7 @@ run_round(struct p2p_discovery *d, struct job *jobs, const struct p2p_reg *reg)
             p2p_http_call_clear(&calls[count]);
     }
     if (count > 0)
-        p2p_http_run(calls, count, d->timeout_ms, patience_for(calls, count),
-                     &d->is_stopping);
+        p2p_http_run(calls, count, d->timeout_ms, patience_for(calls, count), d->stop);
     for (size_t c = 0; c < count; c++) {
         struct job *job = &jobs[owner[c]];
         on_answer(d, job, reg, &calls[c], p2p_registry_note(d, owner[c], &calls[c]));
@@ -559,8 +558,8 @@ p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool 
         jobs[i].registry = &d->at[i];
         plan_first(d, &jobs[i], reg, force);
     }
-    for (unsigned round = 0; open > 0 && round < ROUNDS_MAX && !d->is_stopping;
-         round++) {
+    for (unsigned round = 0;
+         open > 0 && round < ROUNDS_MAX && !p2p_stop_is_set(d->stop); round++) {
         run_round(d, jobs, reg);
         open = 0;
         for (size_t i = 0; i < d->count; i++)
@@ -634,7 +633,7 @@ p2p_discovery_heartbeat(struct p2p_discovery *d, const struct p2p_id *id)
         calls[i].url =
             p2p_http_url(d->at[i].url, "/heartbeat?peer_id=%s", &argument, 1);
     }
-    p2p_http_run(calls, d->count, d->timeout_ms, BEAT_PATIENCE_MS, &d->is_stopping);
+    p2p_http_run(calls, d->count, d->timeout_ms, BEAT_PATIENCE_MS, d->stop);
     for (size_t i = 0; i < d->count; i++) {
         enum p2p_err one = p2p_registry_note(d, i, &calls[i]);
 
@@ -649,7 +648,7 @@ p2p_discovery_heartbeat(struct p2p_discovery *d, const struct p2p_id *id)
 void
 p2p_discovery_stop(struct p2p_discovery *d)
 {
-    d->is_stopping = true;
+    p2p_stop_set(d->stop);
 }
 
 /* True if it has a signed record of ours; from now on it counts as removed. */
