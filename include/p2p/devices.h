@@ -8,6 +8,7 @@
 #ifndef P2P_DEVICES_H
 #define P2P_DEVICES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,7 @@ struct p2p_device {
     char id[P2P_DEVICE_ID_LEN + 1]; /* public: to list and to remove */
     char name[P2P_DEVICE_NAME_MAX + 1];
     enum p2p_device_kind kind;
+    bool is_admin; /* a paired browser that may do everything */
     uint64_t created_s;
     uint64_t last_seen_s; /* 0: not yet; kept to the minute */
     char address[64];     /* the address of its last request; may be empty */
@@ -68,6 +70,11 @@ P2P_MUST_CHECK enum p2p_err p2p_devices_check(struct p2p_devices *devices,
 /* All, oldest first; *returns owned* array of `*count`, free(). */
 P2P_MUST_CHECK enum p2p_err p2p_devices_list(struct p2p_devices *devices,
                                              struct p2p_device **out, size_t *count);
+
+/* Makes a paired browser an administrator, or an ordinary device again. NOT_FOUND: no
+ * paired browser has this id; tokens and browsers of the owner have no such right. */
+P2P_MUST_CHECK enum p2p_err p2p_devices_set_admin(struct p2p_devices *devices,
+                                                  const char *id, bool is_admin);
 
 /* Takes access away. NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err p2p_devices_remove(struct p2p_devices *devices,

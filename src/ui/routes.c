@@ -136,6 +136,7 @@ const struct http_route ui_routes[] = {
     {"GET",    "/api/pair/code",                   ui_access_handle_code,              0, OWNER, ACCESS},
     {"POST",   "/api/pair/code",                   ui_access_handle_new_code,      SMALL, OWNER, ACCESS},
     {"GET",    "/api/devices",                     ui_access_handle_devices,           0, OWNER, ACCESS},
+    {"PATCH",  "/api/devices/{id}",                ui_access_handle_device_change, SMALL, OWNER, ACCESS},
     {"DELETE", "/api/devices/{id}",                ui_access_handle_device_delete,     0, OWNER, ACCESS},
     {"GET",    "/api/grants",                      ui_grants_handle_list,              0, OWNER, ACTIVITY},
     {"POST",   "/api/grants",                      ui_grants_handle_set,            LIST, OWNER, ACTIVITY},

@@ -24,12 +24,13 @@ def device(suite):
 
         ui.peer_id = ui.api.json("/api/status")["peer_id_full"]
         call.ui, call.far = ui, far
+        ui.p2p_token = lambda *words: suite.p2p("token", *words, "--keys-dir", ui.folder / "keys").returncode
         yield call
 
 
 OWNER_ONLY = [
     ("GET", "/api/pair/code"), ("POST", "/api/pair/code"), ("GET", "/api/devices"),
-    ("DELETE", "/api/devices/0123456789abcdef"), ("PATCH", "/api/config"), ("POST", "/api/owner/link"),
+    ("DELETE", "/api/devices/0123456789abcdef"), ("PATCH", "/api/devices/0123456789abcdef"), ("PATCH", "/api/config"), ("POST", "/api/owner/link"),
 ]  # fmt: skip
 
 
@@ -57,6 +58,24 @@ def test_pairing(device):
     devices = ui.api.json("/api/devices")["devices"]
     assert [d["name"] for d in devices] == ["Phone"]
     assert cookie.split("=")[1].split(";")[0] not in json.dumps(devices)
+    # The owner makes it an administrator, and takes that back, in the dashboard and in the terminal.
+    own = f"/api/devices/{devices[0]['id']}"
+    assert device("PATCH", own, json={"administrator": True}).status_code == 403, "not by itself"
+    for wrong in ({}, {"administrator": "yes"}):
+        assert ui.api.request("PATCH", own, json=wrong).status_code == 422
+    assert ui.api.request("PATCH", "/api/devices/0123456789abcdef", json={"administrator": True}).status_code == 404
+    changed = ui.api.request("PATCH", own, json={"administrator": True})
+    assert changed.status_code == 200 and changed.json()["device"]["administrator"] is True, changed.text
+    assert device("GET", "/api/status").json()["caller"] == "owner"
+    assert device("PATCH", "/api/config", json={"name": "mine"}).status_code == 200
+    assert device("GET", "/api/offers").json()["paired"] is True, "it still gets what is sent to it"
+    assert [d["name"] for d in ui.api.json("/api/offers")["devices"]] == ["Phone"]
+    assert ui.p2p_token("admin", devices[0]["id"], "off") == 0
+    assert device("GET", "/api/status").json()["caller"] == "device"
+    assert device("PATCH", "/api/config", json={"name": "mine"}).status_code == 403
+    assert ui.p2p_token("admin", devices[0]["id"]) == 0
+    assert device("GET", "/api/status").json()["caller"] == "owner"
+    assert ui.p2p_token("admin", "0123456789abcdef") != 0 and ui.p2p_token("admin", devices[0]["id"], "maybe") != 0
     assert ui.api.request("DELETE", f"/api/devices/{devices[0]['id']}").status_code == 200
     assert device("GET", "/api/status").status_code == 401, "at once"
 

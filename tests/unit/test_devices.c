@@ -192,12 +192,45 @@ a_damaged_file_is_refused(void **state)
                      P2P_ERR_PERMISSION);
 }
 
+static void
+only_a_paired_browser_becomes_an_administrator(void **state)
+{
+    char token[P2P_DEVICE_TOKEN_LEN + 1], other[P2P_DEVICE_TOKEN_LEN + 1];
+    struct p2p_device phone, script, owner, found;
+
+    (void)state;
+    assert_int_equal(
+        p2p_devices_add(devices, P2P_DEVICE_BROWSER, "Phone", "", &phone, token),
+        P2P_OK);
+    assert_false(phone.is_admin);
+    add("script", &script, other);
+    assert_int_equal(
+        p2p_devices_add(devices, P2P_DEVICE_OWNER, "Own", "", &owner, other), P2P_OK);
+
+    for (int on = 1; on >= 0; on--) {
+        assert_int_equal(p2p_devices_set_admin(devices, phone.id, on), P2P_OK);
+        assert_int_equal(p2p_devices_set_admin(devices, phone.id, on), P2P_OK);
+        assert_int_equal(p2p_devices_check(devices, token, "", &found), P2P_OK);
+        assert_int_equal(found.kind, P2P_DEVICE_BROWSER);
+        assert_int_equal(found.is_admin, on);
+    }
+    assert_int_equal(p2p_devices_set_admin(devices, script.id, true),
+                     P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_devices_set_admin(devices, owner.id, false),
+                     P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_devices_set_admin(devices, "0", true), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_devices_check(devices, other, "", &found), P2P_OK);
+    assert_int_equal(found.kind, P2P_DEVICE_OWNER);
+    assert_false(found.is_admin);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         TEST(a_token_lets_in_until_it_is_revoked),
+        TEST(only_a_paired_browser_becomes_an_administrator),
         TEST(what_is_no_token_lets_nobody_in),
         TEST(the_file_is_private_and_holds_no_token),
         TEST(two_programs_see_the_same_list),

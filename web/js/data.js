@@ -152,7 +152,10 @@ const HANDLERS = {
 		state.config = data;
 		changed('config');
 	},
-	devices: () => changed('devices'),
+	devices: () => {
+		changed('devices');
+		quietly(loadStatus)(); // this browser may have become an administrator
+	},
 	mirror: () => changed('mirror'),
 	offers: () => quietly(loadOffers)(),
 	log: () => {}, // shown by main.js

@@ -66,6 +66,8 @@ export function t(key, values) {
 const find = (key) => strings[key] ?? (key in english ? english[key] : undefined);
 export const known = (key) => key in english;
 export const number = (n) => new Intl.NumberFormat(lang).format(n);
+/** For small places: 10K. */
+export const briefly = (n) => (n < 10000 ? number(n) : new Intl.NumberFormat(lang, { notation: 'compact' }).format(n));
 
 export function load(key, fallback = null) {
 	try {

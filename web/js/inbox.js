@@ -6,9 +6,8 @@ import { faceOf } from './face.js';
 import { save, saveFrom } from './files.js';
 import { bytes } from './format.js';
 import { t } from './i18n.js';
-import { on, state } from './store.js';
+import { isOwner, on, state } from './store.js';
 import { attempt, called, copy, toast } from './ui.js';
-import { isOwner } from './views/settings.js';
 
 const OPEN = ['preparing', 'waiting'];
 const nameOf = (one) => (one.peer ? called(one.peer) : visible(one.device?.name || state.status?.name || t('self')));

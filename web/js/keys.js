@@ -32,7 +32,7 @@ export function showKeys() {
 		onchange: () => save('p2p.keys', box.checked ? null : 'off'),
 	});
 	box.checked = keysOn();
-	const extra = [{ keys: ['↑', '↓'], label: t('key.rows') }, { keys: ['Ctrl', 'A'], label: t('key.all') }, { keys: ['Shift', '↓'], label: t('key.more') }, { keys: ['F2'], label: t('rename') }, { keys: ['Del'], label: t('delete') }, { keys: ['Ctrl', 'Z'], label: t('undo') }, { keys: ['Esc'], label: t('key.esc') }];
+	const extra = [{ keys: ['↑', '↓'], label: t('key.rows') }, { keys: ['Ctrl', 'A'], label: t('key.all') }, { keys: ['Shift', '↓'], label: t('key.more') }, { keys: ['Shift', 'F10'], label: t('key.menu') }, { keys: ['F2'], label: t('rename') }, { keys: ['Del'], label: t('delete') }, { keys: ['Ctrl', 'Z'], label: t('undo') }, { keys: ['Esc'], label: t('key.esc') }];
 	return dialog({
 		title: t('keys'),
 		body: [

@@ -1,4 +1,4 @@
-// Lists whose rows are kept by key and only updated.
+// The list of every view: its rows are kept by key, only updated, and only those near the window exist.
 import { h, setAttr } from './dom.js';
 
 const OVERSCAN = 6;
@@ -95,74 +95,77 @@ class Held {
 	}
 }
 
-/** A complete list. `create(item)` returns {el, update(item)}. */
-export class KeyedList {
-	constructor(label, { key, create }) {
-		Object.assign(this, { key, create, rows: new Map(), latest: [] });
-		this.el = h('div', { role: 'list', class: 'list', 'aria-label': label, onkeydown: arrows });
-		this.held = new Held(this.el, () => this.set(this.latest));
-	}
-
-	set(items, fresh = false) {
-		this.latest = items;
-		const wanted = this.held.sort(items, this.key, fresh).map((item) => {
-			const id = this.key(item);
-			const row = this.rows.get(id) ?? this.create(item);
-			row.el.setAttribute('role', 'listitem');
-			this.rows.set(id, row);
-			row.update(item);
-			return row;
-		});
-		arrange(this.el, this.rows, wanted, heading(this.el));
-		this.el.hidden = items.length === 0;
-	}
+/** The menu of the row that was pressed with the right button, or has the focus. */
+async function menuOf(event, row) {
+	const entries = row?.menu?.() ?? [];
+	if (entries.length === 0 || event.target.closest('input, textarea, a[href]')) return;
+	event.preventDefault();
+	(await import('./menu.js')).showMenu(event, entries);
 }
 
 /**
- * Has only the rows near the window. They have the height of `.vrow` in CSS; with `tall`, each has its
- * own, and those never seen count as that of the last measured one.
+ * The list of every view. Its rows are kept by key, and only those near the window exist. They have the
+ * height of `.vrow` in CSS; with `tall`, each has its own, and those never seen count as that of the
+ * last measured one. `create(item)` returns {el, update(item), menu()}; menu() gives the actions of the
+ * row, and may be missing. With `reuse`, update() may get another item than create() did.
  */
 export class VirtualList {
-	constructor(label, { key, create, tall = false }) {
-		Object.assign(this, { key, create, tall, rows: new Map(), items: [], latest: [], rowHeight: 0, least: 0, columns: 1 });
-		this.heights = new Map();
+	constructor(label, { key, create, tall = false, reuse = false }) {
+		Object.assign(this, { key, create, tall, reuse, rows: new Map(), items: [], latest: [], rowHeight: 0, least: 0, columns: 1 });
+		Object.assign(this, { ids: [], indexes: new Map(), heights: new Map(), sums: null });
 		this.el = h('div', { role: 'list', class: `list virtual ${tall ? 'free' : ''}`, 'aria-label': label });
 		this.held = new Held(this.el, () => this.set(this.latest));
-		this.paint = this.paint.bind(this);
+		this.scrolled = () => this.paint(false);
 		this.el.addEventListener('keydown', (event) => {
+			if (event.key === 'ContextMenu' || (event.shiftKey && event.key === 'F10')) menuOf(event, this.rowOf(event.target)?.[1]);
 			arrows(event);
-			this.paint();
-		}); // the next row has to be there for the next key
-		addEventListener('scroll', this.paint, { passive: true, capture: true }); // of a dialog, too
+			this.paint(false); // the next row has to be there for the next key
+		});
+		this.el.addEventListener('contextmenu', (event) => menuOf(event, this.rowOf(event.target)?.[1]));
+		addEventListener('scroll', this.scrolled, { passive: true, capture: true }); // of a dialog, too
 		this.observer = new ResizeObserver(() => {
 			if (this.el.clientWidth === this.width) return;
 			this.width = this.el.clientWidth;
-			this.rowHeight = 0;
-			this.heights.clear();
+			this.forget();
 			this.paint();
 		});
 		this.observer.observe(this.el);
+		this.grown = new ResizeObserver(this.scrolled); // a row that unfolds
+	}
+
+	forget() {
+		this.rowHeight = 0;
+		this.heights.clear();
+		this.sums = null;
 	}
 
 	set(items, fresh = false) {
 		this.latest = items;
 		this.items = this.held.sort(items, this.key, fresh);
+		this.ids = this.items.map(this.key);
+		this.indexes = new Map(this.ids.map((id, i) => [id, i]));
+		this.sums = null;
 		if (items.length) this.el.hidden = false;
 		this.paint();
 		this.el.hidden = items.length === 0;
 	}
 
+	/** [id, row] of this element; undefined outside of rows. */
+	rowOf(el) {
+		const row = el?.closest?.('[role=listitem]');
+		return row && this.el.contains(row) ? [...this.rows].find(([, one]) => one.el === row) : undefined;
+	}
+
 	/** What the row of this element shows; undefined outside of rows. */
 	itemOf(el) {
-		const row = el?.closest?.('[role=listitem]');
-		const id = row && this.el.contains(row) ? [...this.rows].find(([, one]) => one.el === row)?.[0] : undefined;
-		return id === undefined ? undefined : this.items.find((item) => this.key(item) === id);
+		return this.items[this.indexes.get(this.rowOf(el)?.[0])];
 	}
 
 	/** For a list that is not used any longer. */
 	end() {
-		removeEventListener('scroll', this.paint, { capture: true });
+		removeEventListener('scroll', this.scrolled, { capture: true });
 		this.observer.disconnect();
+		this.grown.disconnect();
 	}
 
 	/** `least`: the width of a tile at least, in pixels; 0: one row for each item. */
@@ -179,20 +182,37 @@ export class VirtualList {
 		this.el.append(probe);
 		this.rowHeight = probe.offsetHeight;
 		this.columns = this.least ? Math.max(2, Math.floor(this.el.clientWidth / this.least)) : 1;
+		this.sums = null;
 		probe.remove();
 	}
 
-	/** Where each row begins, and the end of the last one. */
-	places() {
-		const places = [0];
-		for (let i = 0; i < this.items.length; i += this.columns) {
-			const item = this.items[i];
-			places.push(places.at(-1) + (this.heights.get(this.key(item)) ?? this.rowHeight));
-		}
-		return places;
+	get lines() {
+		return Math.ceil(this.items.length / this.columns);
 	}
 
-	paint() {
+	/** Where a line begins; where the last one ends. */
+	top(line) {
+		if (!this.tall) return line * this.rowHeight;
+		if (!this.sums) {
+			this.sums = [0];
+			for (const id of this.ids) this.sums.push(this.sums.at(-1) + (this.heights.get(id) ?? this.rowHeight));
+		}
+		return this.sums[line];
+	}
+
+	/** The line at this height of the list. */
+	lineAt(y) {
+		let [low, high] = [0, this.lines];
+		while (low < high) {
+			const middle = (low + high + 1) >> 1;
+			if (this.top(middle) <= y) low = middle;
+			else high = middle - 1;
+		}
+		return low;
+	}
+
+	/** `all`: rows that are there already may show something else now. */
+	paint(all = true) {
 		if (this.items.length === 0) {
 			arrange(this.el, this.rows, [], heading(this.el));
 			return;
@@ -200,40 +220,36 @@ export class VirtualList {
 		if (!this.el.offsetParent) return;
 		if (!this.rowHeight) this.measure();
 		if (!this.rowHeight) return;
-		for (let again = 0; again < 3 && this.draw(); again += 1);
+		for (let again = 0; again < 3 && this.draw(all && again === 0); again += 1);
 	}
 
 	/** True if rows turned out to have other heights than assumed. */
-	draw() {
-		const places = this.places();
-		const count = places.length - 1;
-		const top = this.el.getBoundingClientRect().top;
-		const beyond = (y) => {
-			const found = places.findIndex((place) => place > y);
-			return found < 0 ? count : found - 1;
-		};
-		const first = Math.max(0, beyond(-top) - OVERSCAN);
-		const last = Math.min(count, Math.max(0, beyond(innerHeight - top)) + 1 + OVERSCAN);
-		this.el.style.height = `${places[count]}px`;
-		this.place(first * this.columns, Math.min(this.items.length, last * this.columns), places);
+	draw(all) {
+		const { top } = this.el.getBoundingClientRect();
+		const first = Math.max(0, this.lineAt(-top) - OVERSCAN);
+		const last = Math.min(this.lines, this.lineAt(innerHeight - top) + 1 + OVERSCAN);
+		const height = `${this.top(this.lines)}px`;
+		if (this.el.style.height !== height) this.el.style.height = height;
+		this.place(first * this.columns, Math.min(this.items.length, last * this.columns), all);
 		return this.tall && this.learn();
 	}
 
-	place(first, last, places) {
-		const ids = this.items.slice(first, last).map(this.key);
-		const indexes = ids.map((_, i) => first + i);
+	place(first, last, all) {
+		const places = Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i);
 		const kept = this.focusedRow();
 		// The row with the focus stays, however far it was scrolled away.
-		if (kept >= 0 && kept < first) indexes.unshift(kept);
-		if (kept >= last) indexes.push(kept);
-		const wanted = indexes.map((i) => {
-			const item = this.items[i];
-			const id = this.key(item);
-			const row = this.rows.get(id) ?? this.add(id, item);
-			row.update(item);
-			const left = (i % this.columns) / this.columns;
-			const x = left * this.el.clientWidth * (document.documentElement.dir === 'rtl' ? -1 : 1);
-			row.el.style.transform = `translate(${x}px,${places[Math.floor(i / this.columns)]}px)`;
+		if (kept >= 0 && kept < first) places.unshift(kept);
+		if (kept >= last) places.push(kept);
+		const width = this.least ? this.el.clientWidth * (document.documentElement.dir === 'rtl' ? -1 : 1) : 0;
+		const spare = this.reuse ? this.spareRows(places) : [];
+		const wanted = places.map((i) => {
+			const [id, item] = [this.ids[i], this.items[i]];
+			const known = this.rows.get(id);
+			const row = known ?? this.add(id, item, spare.pop());
+			if (all || !known) row.update(item);
+			const x = ((i % this.columns) / this.columns) * width;
+			const where = `translate(${x}px, ${this.top(Math.floor(i / this.columns))}px)`;
+			if (row.el.style.transform !== where) row.el.style.transform = where;
 			if (this.least) row.el.style.width = `${100 / this.columns}%`;
 			setAttr(row.el, 'aria-posinset', i + 1);
 			setAttr(row.el, 'aria-setsize', this.items.length);
@@ -243,10 +259,7 @@ export class VirtualList {
 	}
 
 	focusedRow() {
-		if (!this.el.contains(document.activeElement)) return -1;
-		const el = document.activeElement.closest('[role=listitem]');
-		const id = [...this.rows].find(([, row]) => row.el === el)?.[0];
-		return id === undefined ? -1 : this.items.findIndex((item) => this.key(item) === id);
+		return this.indexes.get(this.rowOf(document.activeElement)?.[0]) ?? -1;
 	}
 
 	learn() {
@@ -257,14 +270,26 @@ export class VirtualList {
 			this.heights.set(id, height);
 			news = true;
 		}
+		if (news) this.sums = null;
 		return news;
 	}
 
-	add(id, item) {
-		const row = this.create(item);
+	/** Rows that scrolled away; they may show other items. */
+	spareRows(places) {
+		const wanted = new Set(places.map((i) => this.ids[i]));
+		const spare = [...this.rows].filter(([id]) => !wanted.has(id)).slice(0, places.length);
+		return spare.map(([id, row]) => {
+			this.rows.delete(id);
+			row.el.remove();
+			return row;
+		});
+	}
+
+	add(id, item, row = this.create(item)) {
 		row.el.classList.add('vrow');
 		row.el.setAttribute('role', 'listitem');
 		this.rows.set(id, row);
+		if (this.tall) this.grown.observe(row.el);
 		return row;
 	}
 }

@@ -4,20 +4,21 @@ import { loadOffers, loadPeers, loadStatus, loadTransfers } from './data.js';
 import { button, h, icon, metaText, setAttr, setText, visible } from './dom.js';
 import { dropTarget } from './drop.js';
 import { bytes, percent, percentText, speed } from './format.js';
-import { load, number, preferred, save, t, useLanguage } from './i18n.js';
+import { briefly, later, load, preferred, save, t, useLanguage } from './i18n.js';
 import { listenForKeys, showKeys, useKeys } from './keys.js';
 import { onEvent, startLive } from './live.js';
 import { notify } from './notify.js';
-import { changed, forgetListeners, on, state } from './store.js';
+import { changed, forgetListeners, isOwner, on, state } from './store.js';
 import { all, reason, recallSpeeds, sampleSpeeds, totals, watchEnds } from './transfers.js';
-import { closeDialogs, fail, short, toast, toastShelf, undoLast } from './ui.js';
+import { attempt, closeDialogs, fail, short, toast, toastShelf, undoLast, viewHead } from './ui.js';
 import { guardLeaving, uploadTotals } from './upload.js';
 import { downloadsView } from './views/downloads.js';
 import { peersView } from './views/peers.js';
 import { searchView } from './views/search.js';
-import { isOwner, pairDevice, settingsView } from './views/settings.js';
 import { openSharedLink, shareView } from './views/share.js';
 import { transfersView } from './views/transfers.js';
+
+const settings = () => later(import('./views/settings.js'));
 
 const VIEWS = [
 	['share', 'share', shareView],
@@ -25,7 +26,7 @@ const VIEWS = [
 	['transfers', 'transfers', transfersView],
 	['downloads', 'download', downloadsView],
 	['peers', 'peers', peersView],
-	['settings', 'settings', settingsView],
+	['settings', 'settings', (actions) => laterView('settings', async () => (await settings()).settingsView(actions))],
 ];
 const app = document.getElementById('app');
 const main = h('main', { id: 'main', tabindex: '-1' });
@@ -35,6 +36,7 @@ let ticker = 0;
 let stopDrop = () => {};
 let inbox = null;
 let pairing = false;
+let arriving = null; // a view that is being loaded
 
 const THEMES = ['auto', 'light', 'dark'];
 
@@ -84,7 +86,7 @@ function navigation() {
 	});
 	const set = (id, n) => {
 		counts[id].hidden = !n;
-		setText(counts[id], n ? number(n) : '');
+		setText(counts[id], n ? briefly(n) : '');
 	};
 	on('status transfers peers uploads', () => {
 		const sum = totals();
@@ -171,7 +173,7 @@ function skipLink() {
 
 function sideActions() {
 	const bare = { bare: true };
-	const pairOne = button(t('pair.device'), { ...bare, icon: 'device', onclick: pairDevice });
+	const pairOne = button(t('pair.device'), { ...bare, icon: 'device', onclick: () => attempt(async () => (await settings()).pairDevice()) });
 	const keys = button(t('keys'), { ...bare, icon: 'keyboard', onclick: showKeys, kind: 'wide-only' });
 	const gear = {
 		class: 'btn bare narrow-only',
@@ -195,6 +197,26 @@ function offers() {
 		(await import('./inbox.js')).fillInbox(el);
 	});
 	return el;
+}
+
+/** A view that is loaded when it is shown for the first time. */
+function laterView(title, load) {
+	const el = h('div', {}, h('div', { class: 'view' }, viewHead(t(title)).el));
+	let view = null;
+	const first = async () => {
+		view = await load();
+		const focused = el.contains(document.activeElement);
+		el.replaceChildren(view.el);
+		if (focused) view.el.querySelector('h1').focus({ preventScroll: true });
+		await view.show();
+	};
+	return {
+		el,
+		show: () => {
+			if (view) view.show();
+			else arriving = attempt(first);
+		},
+	};
 }
 
 /** Builds the page, again after a change of language. */
@@ -356,6 +378,7 @@ async function start() {
 	recallSpeeds();
 	setInterval(sampleSpeeds, 1000);
 	startLive();
+	await arriving;
 	document.documentElement.dataset.ready = '';
 	keepShell().catch(() => {
 		/* only a convenience */

@@ -80,6 +80,7 @@ function entryRow(first, shelf) {
 	const actions = rowActions(() => visible(lastPart(one.name)), () => shelf.actions(one));
 	return {
 		el: h('div', { class: 'row' }, pick, growBox(opener(name, () => shelf.enter(one)), meta), actions.el),
+		menu: () => shelf.menuOf(one),
 		update(next) {
 			one = next;
 			setFileName(name, one.name);
@@ -110,7 +111,7 @@ export class Shelf {
 		Object.assign(this, { root, go, open, chosen, remove, rename, of, note, files: [], at: '', shown: [], selected: new Set(), anchor: null });
 		this.actions = actions;
 		this.line = describe;
-		this.list = new VirtualList(label, { key: keyOf, create: (one) => entryRow(one, this) });
+		this.list = new VirtualList(label, { key: keyOf, create: (one) => entryRow(one, this), reuse: true });
 		this.filter = filterInput(() => this.render(true));
 		this.sort = h(
 			'select',
@@ -197,6 +198,20 @@ export class Shelf {
 		else this.open(one, this.list.items.filter((f) => !f.folder));
 	}
 
+	/** Of a row that is selected with others: what is done with all of them. */
+	menuOf(one) {
+		const chosen = this.entries();
+		if (chosen.length > 1 && this.selected.has(keyOf(one)))
+			return this.chosen.filter((act) => !act.when || act.when(chosen)).map((act) => ({ ...act, run: () => act.run(this.entries()) }));
+		const opens = one.folder || this.of;
+		return [
+			...(opens ? [{ icon: one.folder ? 'folder' : kindOf(one.name), label: t('open'), run: () => this.enter(one) }] : []),
+			...this.chosen.filter((act) => act.single && act.when([one])).map((act) => ({ ...act, run: () => act.run([one]) })),
+			...this.actions(one),
+			{ icon: 'check', label: t(this.selected.has(keyOf(one)) ? 'select.not' : 'select.one'), run: () => this.toggle(one) },
+		];
+	}
+
 	// Selecting
 
 	entries() {
@@ -274,7 +289,12 @@ export class Shelf {
 		});
 		for (const name of ['pointerup', 'pointercancel', 'pointermove'])
 			el.addEventListener(name, (e) => (name !== 'pointermove' || Math.abs(e.movementX) + Math.abs(e.movementY) > 4) && stop());
-		el.addEventListener('contextmenu', (e) => pressed && e.preventDefault());
+		const longPress = (e) => {
+			if (!pressed) return;
+			e.preventDefault();
+			e.stopPropagation();
+		};
+		el.addEventListener('contextmenu', longPress, true);
 		el.addEventListener('mousedown', (e) => e.shiftKey && e.preventDefault()); // selects rows, not text
 		const click = (e) => {
 			const one = this.list.itemOf(e.target);

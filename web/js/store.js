@@ -17,6 +17,9 @@ export const state = {
 	speeds: [], // total download speed, one sample a second, the last two minutes
 };
 
+/** Ordinary paired devices do not see the owner's actions. */
+export const isOwner = () => ['local', 'owner'].includes(state.status?.caller);
+
 const listeners = new Map();
 const dirty = new Set();
 

@@ -238,7 +238,7 @@ export function rowActions(name, list) {
 		if (focused) (box.querySelector(`[data-act=${focused}]`) ?? box.firstChild)?.focus();
 	};
 	update();
-	return { el: box, update };
+	return { el: box, update, menu: list };
 }
 
 export function empty(name, title, text, ...rest) {

@@ -16,11 +16,13 @@ static const struct p2p_option options[] = {
     CLI_OPTION_JSON(struct token_options),
 };
 static const struct p2p_option_set set = {
-    "p2p token", "[options] new [NAME] | list | revoke ID",
+    "p2p token", "[options] new [NAME] | list | revoke ID | admin ID [on|off]",
     "Manages the access of scripts and browsers to the dashboard. A script sends a "
     "token with each request (Authorization: Bearer TOKEN). A new token is shown only "
     "once. The list contains tokens and paired browsers; revoke ends the access of one "
-    "of them at once.",
+    "of them at once. admin makes a paired browser an administrator, which may do "
+    "everything that the owner may do in the dashboard; with off it is an ordinary one "
+    "again.",
     options, sizeof(options) / sizeof(options[0])};
 
 static void
@@ -29,6 +31,7 @@ put_device(struct cJSON *object, const struct p2p_device *d)
     cli_put_text(object, "id", d->id);
     cli_put_text(object, "name", d->name);
     cli_put_text(object, "kind", p2p_device_kind_name(d->kind));
+    cli_put_bool(object, "administrator", d->is_admin);
     cli_put_number(object, "created", d->created_s);
     cli_put_number(object, "last_seen", d->last_seen_s);
     cli_put_text(object, "address", d->address[0] != '\0' ? d->address : NULL);
@@ -67,7 +70,8 @@ print_device(const struct p2p_device *d)
 
     if (d->last_seen_s > 0)
         cli_time(d->last_seen_s, seen);
-    printf("%s  %-7s  %-16s  %s\n", d->id, p2p_device_kind_name(d->kind), seen,
+    printf("%s  %-7s  %-16s  %s\n", d->id,
+           d->is_admin ? "admin" : p2p_device_kind_name(d->kind), seen,
            cli_text(d->name, name));
 }
 
@@ -113,6 +117,23 @@ revoke(struct p2p_devices *devices, const char *id)
 }
 
 static int
+set_admin(struct p2p_devices *devices, const char *id, bool on)
+{
+    char text[CLI_TEXT];
+    enum p2p_err err = p2p_devices_set_admin(devices, id, on);
+
+    if (err == P2P_ERR_NOT_FOUND)
+        return cli_fail(err, "no such paired browser: %s; `p2p token list` shows them",
+                        cli_text(id, text));
+    if (err != P2P_OK)
+        return cli_fail(err, "cannot change it: %s", p2p_err_text(err));
+    cli_say(on ? "%s may do everything in the dashboard now"
+               : "%s is an ordinary device again",
+            cli_text(id, text));
+    return 0;
+}
+
+static int
 act(const struct token_options *opt, struct p2p_devices *devices, int argc, char **argv)
 {
     if ((argc == 1 || argc == 2) && strcmp(argv[1], "new") == 0)
@@ -121,9 +142,13 @@ act(const struct token_options *opt, struct p2p_devices *devices, int argc, char
         return list(opt, devices);
     if (argc == 2 && strcmp(argv[1], "revoke") == 0)
         return revoke(devices, argv[2]);
-    return cli_fail(
-        P2P_ERR_USAGE,
-        "missing or unknown command; use p2p token new [NAME], list, or revoke ID");
+    if (argc == 2 && strcmp(argv[1], "admin") == 0)
+        return set_admin(devices, argv[2], true);
+    if (argc == 3 && strcmp(argv[1], "admin") == 0 &&
+        (strcmp(argv[3], "on") == 0 || strcmp(argv[3], "off") == 0))
+        return set_admin(devices, argv[2], strcmp(argv[3], "on") == 0);
+    return cli_fail(P2P_ERR_USAGE, "missing or unknown command; use p2p token new "
+                                   "[NAME], list, revoke ID, or admin ID [on|off]");
 }
 
 int

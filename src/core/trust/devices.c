@@ -24,13 +24,18 @@ static const char schema[] =
 
 #define COLUMNS "id, kind, name, created, last_seen, address"
 
-enum { ADD, FIND, SEEN, LIST, REMOVE, COUNT, STATEMENTS };
+/* How an administrator is stored. A program that does not know the number takes the
+ * device for an ordinary one. */
+enum { BROWSER = P2P_DEVICE_BROWSER, ADMIN = P2P_DEVICE_KINDS };
+
+enum { ADD, FIND, SEEN, LIST, SET_ADMIN, REMOVE, COUNT, STATEMENTS };
 static const char *const sql[STATEMENTS] = {
     [ADD] = "INSERT INTO devices(id, hash, kind, name, created, last_seen, address)"
             " VALUES(?1, ?2, ?3, ?4, ?5, 0, ?6)",
     [FIND] = "SELECT " COLUMNS " FROM devices WHERE hash = ?1",
     [SEEN] = "UPDATE devices SET last_seen = ?2, address = ?3 WHERE id = ?1",
     [LIST] = "SELECT " COLUMNS " FROM devices ORDER BY created, id",
+    [SET_ADMIN] = "UPDATE devices SET kind = ?2 WHERE id = ?1 AND kind IN (?3, ?4)",
     [REMOVE] = "DELETE FROM devices WHERE id = ?1",
     [COUNT] = "SELECT count(*) FROM devices",
 };
@@ -182,6 +187,7 @@ read_row(sqlite3_stmt *stmt, struct p2p_device *out)
     out->kind = kind == P2P_DEVICE_TOKEN || kind == P2P_DEVICE_OWNER
                     ? (enum p2p_device_kind)kind
                     : P2P_DEVICE_BROWSER;
+    out->is_admin = kind == ADMIN;
     column_text(stmt, 2, out->name, sizeof(out->name));
     out->created_s = (uint64_t)sqlite3_column_int64(stmt, 3);
     out->last_seen_s = (uint64_t)sqlite3_column_int64(stmt, 4);
@@ -350,6 +356,24 @@ p2p_devices_list(struct p2p_devices *d, struct p2p_device **out, size_t *count)
     }
     *out = list;
     return P2P_OK;
+}
+
+enum p2p_err
+p2p_devices_set_admin(struct p2p_devices *d, const char *id, bool is_admin)
+{
+    sqlite3_stmt *stmt = begin(d, SET_ADMIN);
+    int changed, code;
+
+    bind_text(stmt, 1, id);
+    sqlite3_bind_int(stmt, 2, is_admin ? ADMIN : BROWSER);
+    sqlite3_bind_int(stmt, 3, BROWSER);
+    sqlite3_bind_int(stmt, 4, ADMIN);
+    code = sqlite3_step(stmt);
+    changed = sqlite3_changes(d->db);
+    end(d, stmt);
+    if (from_sqlite(code) != P2P_OK)
+        return from_sqlite(code);
+    return changed > 0 ? P2P_OK : P2P_ERR_NOT_FOUND;
 }
 
 enum p2p_err

@@ -62,7 +62,7 @@ by_token(struct ui_access *access, const struct http_request *req,
         caller = UI_OWNER;
     else if (p2p_devices_check(access->devices, token, http_client_ip(req), device) ==
              P2P_OK)
-        caller = callers[device->kind];
+        caller = device->is_admin ? UI_OWNER : callers[device->kind];
     p2p_wipe(token, sizeof(token));
     return caller;
 }

@@ -1,9 +1,10 @@
 /*
  * access - decides who may use the API (docs/HTTP.md, "Who may call"), and manages the
  * devices. The owner is a caller with the token of this machine (p2p/owner.h), or with
- * the cookie that the owner's link has set. A program of the same user on this machine
- * counts as the owner without either (local.h). Other devices use the cookie that they
- * got for a pairing code, and scripts use tokens.
+ * the cookie that the owner's link has set, or with that of a paired browser that the
+ * owner made an administrator. A program of the same user on this machine counts as the
+ * owner without either (local.h). Other devices use the cookie that they got for a
+ * pairing code, and scripts use tokens.
  */
 #ifndef P2P_UI_ACCESS_H
 #define P2P_UI_ACCESS_H
@@ -76,6 +77,8 @@ void ui_access_handle_code(struct http_request *req, void *access);
 void ui_access_handle_new_code(struct http_request *req, void *access);
 /* GET, for the owner: the paired devices and tokens. */
 void ui_access_handle_devices(struct http_request *req, void *access);
+/* PATCH, for the owner: makes a paired browser an administrator, or takes that back. */
+void ui_access_handle_device_change(struct http_request *req, void *access);
 /* DELETE, for the owner: removes a device and closes its connections. */
 void ui_access_handle_device_delete(struct http_request *req, void *access);
 

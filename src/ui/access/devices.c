@@ -33,6 +33,7 @@ put_device(struct http_json_out *o, const char *name, const struct p2p_device *d
     http_json_put_u64(o, "created", d->created_s);
     ui_json_number(o, "last_seen", d->last_seen_s);
     ui_json_text(o, "address", d->address);
+    http_json_put_bool(o, "administrator", d->is_admin);
     http_json_put_bool(o, "current", is_current);
     http_json_end(o, '}');
 }
@@ -237,6 +238,51 @@ ui_access_handle_devices(struct http_request *req, void *arg)
     http_json_end(&o, ']');
     ui_json_reply(&o, req, 200);
     free(list);
+}
+
+static void
+reply_changed(struct http_request *req, struct ui_access *access, const char *id)
+{
+    struct p2p_device *list = NULL, self = {.id = ""};
+    struct http_json_out o;
+    size_t count = 0;
+
+    ui_access_caller(access, req, &self);
+    (void)!p2p_devices_list(access->devices, &list, &count);
+    ui_json_begin(&o, 256);
+    http_json_put_string(&o, "status", "changed");
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].id, id) == 0)
+            put_device(&o, "device", &list[i], strcmp(list[i].id, self.id) == 0);
+    ui_json_reply(&o, req, 200);
+    free(list);
+}
+
+void
+ui_access_handle_device_change(struct http_request *req, void *arg)
+{
+    struct ui_access *access = arg;
+    const cJSON *body = http_json(req), *admin;
+    const char *id = http_param(req, "id");
+    enum p2p_err err;
+
+    if (body == NULL)
+        return;
+    admin = cJSON_GetObjectItemCaseSensitive(body, "administrator");
+    if (!cJSON_IsBool(admin)) {
+        ui_fail_value(req, "administrator", "true or false");
+        return;
+    }
+    err = p2p_devices_set_admin(access->devices, id, cJSON_IsTrue(admin));
+    if (err != P2P_OK) {
+        ui_fail(req, err,
+                err == P2P_ERR_NOT_FOUND ? "no paired browser has this id" : NULL);
+        return;
+    }
+    p2p_log_info("administrator=%s id=%s by=%s", cJSON_IsTrue(admin) ? "yes" : "no", id,
+                 http_client_ip(req));
+    reply_changed(req, access, id);
+    ui_access_tell_devices(access);
 }
 
 void

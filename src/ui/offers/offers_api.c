@@ -25,7 +25,7 @@ offers_of(void *arg)
     return *(struct ui_offers **)arg;
 }
 
-/* The browser that asks; "": the owner's, or a program of the owner. */
+/* The paired browser that asks; "": one of the owner, or a program of the owner. */
 static void
 caller_of(struct ui_offers *os, const struct http_request *req,
           struct p2p_device *device)
@@ -34,7 +34,7 @@ caller_of(struct ui_offers *os, const struct http_request *req,
 
     memset(device, 0, sizeof(*device));
     caller = ui_access_caller(os->parts.access, req, device);
-    if (caller != UI_DEVICE)
+    if (caller != UI_DEVICE && !(caller == UI_OWNER && device->is_admin))
         device->id[0] = '\0';
 }
 

@@ -117,7 +117,20 @@ def test_the_machine_itself_shows_the_code_and_removes_a_device(world, driver, p
     row = """return [...document.querySelectorAll('main .source')].find((e) =>
              e.querySelector('.meta').textContent.split(' · ')[0] === 'Browser')"""
     device = page.wait(lambda: page.js(row), what="the device listed")  # beside the browser of the owner
-    page.js("arguments[0].querySelector('button').click()", device)
+    phone.go("settings").see("What this device may do")
+    phone.see("p2p token admin ID")
+    page.js("arguments[0].querySelector('.open').click()", device)
+    page.dialog()
+    page.one("#device-admin").click()
+    wait_until(lambda: [d["administrator"] for d in world.devices() if d["kind"] == "browser"] == [True], what="an administrator")
+    assert page.axe() == []
+    phone.wait(lambda: "What this device may do" not in phone.text("main"), what="the phone may do everything")
+    phone.see("Paired devices")
+    page.press("Close", "dialog[open]")
+    page.no_dialog()
+    device = page.wait(lambda: page.js(row.replace("'Browser'", "'Administrator'")), what="the administrator listed")
+    page.js("arguments[0].querySelector('.open').click()", device)
+    page.press(page.js("return document.querySelector('dialog[open] .btn.danger').textContent"), "dialog[open]")
     page.press("Remove", "dialog[open] .dialog-foot")
     wait_until(lambda: [d["kind"] for d in world.devices()] == ["owner"], what="only the browser of the owner")
     phone.driver.refresh()

@@ -202,6 +202,11 @@ def test_rows_are_selected_and_used_together(world, page, driver):
     click(names[0])  # a click adds while something is selected
     page.wait(lambda: chosen(page) == [names[0], names[1], names[3]], what="some")
     page.see("3 selected")
+    menu = lambda: page.text(".context-menu").split("\n")  # noqa: E731
+    ActionChains(driver).context_click(page.row(names[1], SHARED).find_element("css selector", ".open")).perform()
+    page.wait(lambda: menu() == ["Send", "Save as ZIP", "Delete"], what="what is done with all of them")
+    page.keys(Keys.ESCAPE)
+    assert not page.all(".context-menu") and len(chosen(page)) == 3
     for width in ("phone", "desk"):
         page.size(width)
         page.js("scrollTo(0, document.body.scrollHeight)")  # the bar lies below the rows, not on them
@@ -221,7 +226,16 @@ def test_rows_are_selected_and_used_together(world, page, driver):
     page.row("1 red.png", SHARED).find_element("css selector", ".open").send_keys(Keys.SHIFT, Keys.ARROW_DOWN)
     page.wait(lambda: chosen(page) == names[1:3], what="by keyboard")
     page.keys(Keys.ESCAPE)
-    page.row("1 red.png", SHARED).find_element("css selector", ".acts button").send_keys(Keys.F2)
+    first = page.row("1 red.png", SHARED)
+    first.find_element("css selector", ".open").send_keys(Keys.SHIFT, Keys.F10)
+    page.wait(lambda: menu() == ["Open", "Send", "Link and QR code", "Save to this device", "Rename", "History", "Delete", "Select"], what="its menu")
+    assert page.axe() == []
+    page.keys(Keys.ARROW_UP)
+    assert page.focused() == "Select"
+    page.keys(Keys.ENTER)
+    page.wait(lambda: chosen(page) == ["1 red.png"] and not page.all(".context-menu"), what="selected by the menu")
+    page.keys(Keys.ESCAPE)
+    first.find_element("css selector", ".acts button").send_keys(Keys.F2)
     page.wait(lambda: page.one("#new-name").get_attribute("value") == "1 red.png", what="its name")
     page.press("Cancel", "dialog[open] .dialog-foot")
     page.no_dialog()

@@ -6,10 +6,9 @@ import { ago, bytes } from '../format.js';
 import { later, t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { Shelf, lastPart } from '../shelf.js';
-import { on, state } from '../store.js';
+import { isOwner, on, state } from '../store.js';
 import { fetchFile } from '../transfers.js';
 import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, pathText, rowActions, short, toast, viewHead } from '../ui.js';
-import { isOwner } from './settings.js';
 
 const EVERY_MS = 10000;
 const TRUST = {
@@ -187,6 +186,7 @@ function peerRow(first) {
 				actions.el,
 			),
 		),
+		menu: actions.menu,
 		update(next) {
 			peer = next;
 			setText(name, label(peer));

@@ -113,5 +113,13 @@ export function resultRow(first) {
 		progress.update(result, others);
 		sources.update(result);
 	};
-	return { el: h('div', { class: 'row tall' }, top, sources.list), update };
+	const menu = () => {
+		const others = result.sources.filter((s) => !s.self);
+		const one = (label, run) => ({ icon: 'download', label, run });
+		return [
+			...(progress.start.hidden ? [] : [one(progress.start.textContent, () => progress.start.click())]),
+			...(others.length > 1 ? others.map((s) => one(t('get.from', { peer: called(s) }), () => fetchFile({ ...result, peers: [s] }))) : []),
+		];
+	};
+	return { el: h('div', { class: 'row tall' }, top, sources.list), menu, update };
 }

@@ -3,7 +3,7 @@ import { get } from '../api.js';
 import { loadPeers } from '../data.js';
 import { button, h, icon, para, setText, visible } from '../dom.js';
 import { t } from '../i18n.js';
-import { KeyedList } from '../list.js';
+import { VirtualList } from '../list.js';
 import { on, state } from '../store.js';
 import { empty, viewHead } from '../ui.js';
 import { resultRow } from './result.js';
@@ -97,7 +97,7 @@ export function searchView() {
 	const head = viewHead(t('search'));
 	const input = searchField();
 	const status = h('p', { class: 'hint', role: 'status' });
-	const list = new KeyedList(t('results'), { key: (r) => r.root ?? `name ${r.name}`, create: resultRow });
+	const list = new VirtualList(t('results'), { key: (r) => r.root ?? `name ${r.name}`, create: resultRow, tall: true });
 	const more = button(t('show.more'), { kind: 'quiet wide', onclick: () => run(found.next) });
 	const card = h('section', { class: 'card', 'aria-label': t('results') }, list.el, more);
 	const start = empty('search', t('search.start'), t('search.start.text'));
@@ -106,8 +106,8 @@ export function searchView() {
 	let turn = 0;
 
 	const render = () => {
-		list.set(found.results);
 		card.hidden = found.results.length === 0;
+		list.set(found.results);
 		more.hidden = !found.next;
 	};
 	const show = (next, text = '', instead = []) => {

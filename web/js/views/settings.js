@@ -1,15 +1,12 @@
 import { api, get, post } from '../api.js';
 import { loadConfig } from '../data.js';
-import { button, grow, h, hintLine, icon, item, metaText, para, setAttr, setText, visible } from '../dom.js';
+import { button, grow, h, hintLine, icon, item, metaText, opener, para, setAttr, setText, visible } from '../dom.js';
 import { ago, bytes, clock, duration } from '../format.js';
 import { LANGUAGES, known, lang, load, t } from '../i18n.js';
 import { showKeys } from '../keys.js';
 import * as notes from '../notify.js';
-import { on, state } from '../store.js';
+import { isOwner, on, state } from '../store.js';
 import { attempt, command, confirm, dialog, fail, toast, viewHead } from '../ui.js';
-
-/** Paired devices do not see the owner's actions. */
-export const isOwner = () => ['local', 'owner'].includes(state.status?.caller);
 
 /** Addresses to type; the first one is that of the picture. */
 function addressList(urls) {
@@ -75,37 +72,72 @@ export async function pairDevice() {
 	clearTimeout(timer);
 }
 
+const seenText = (device) =>
+	[
+		t(device.administrator ? 'device.admin' : `device.${device.kind}`),
+		device.last_seen ? t('seen', { time: ago(device.last_seen) }) : null,
+		device.current ? t('device.this') : null,
+	]
+		.filter(Boolean)
+		.join(' · ');
+
+const removeDevice = (device, again) =>
+	attempt(async () => {
+		const question = t('device.remove', { name: visible(device.name) });
+		if (!(await confirm(question, t('device.remove.text'), t('remove')))) return;
+		await api('DELETE', `devices/${encodeURIComponent(device.id)}`);
+		await again();
+	});
+
+/** Makes a paired browser an administrator. */
+function adminSwitch(device, again) {
+	const box = h('input', {
+		type: 'checkbox',
+		role: 'switch',
+		id: 'device-admin',
+		'aria-describedby': 'device-admin-hint',
+		onchange: async () => {
+			const wanted = box.checked;
+			const done = await attempt(() => api('PATCH', `devices/${encodeURIComponent(device.id)}`, { administrator: wanted }));
+			if (done) await again();
+			else box.checked = !wanted;
+		},
+	});
+	box.checked = device.administrator;
+	return [h('label', { class: 'check', for: 'device-admin' }, box, t('device.admin')), h('p', { class: 'hint', id: 'device-admin-hint' }, t('device.admin.text'))];
+}
+
+async function showDevice(device, again) {
+	const facts = [seenText(device), device.address].filter(Boolean);
+	const removed = await dialog({
+		title: visible(device.name),
+		body: (close) => [
+			...facts.map((fact) => hintLine(h('bdi', {}, fact))),
+			device.kind === 'browser' && adminSwitch(device, again),
+			button(t('device.remove', { name: visible(device.name) }), { icon: 'trash', kind: 'danger', onclick: () => close('remove') }),
+		],
+	});
+	if (removed) removeDevice(device, again);
+}
+
 function deviceRow(device, again) {
-	return item(h('span', { class: 'kind', 'data-kind': 'peer' }, icon('device')),
-		grow(h('bdi', { class: 'name' }, visible(device.name)),
-			metaText([
-					t(`device.${device.kind}`),
-					device.last_seen ? t('seen', { time: ago(device.last_seen) }) : null,
-					device.current ? t('device.this') : null,
-				]
-					.filter(Boolean)
-					.join(' · '),
-			),
-		),
-		button(t('device.remove', { name: visible(device.name) }), {
-			icon: 'trash',
-			bare: true,
-			kind: 'danger',
-			onclick: () =>
-				attempt(async () => {
-					if (
-						!(await confirm(
-							t('device.remove', { name: visible(device.name) }),
-							t('device.remove.text'),
-							t('remove'),
-						))
-					)
-						return;
-					await api('DELETE', `devices/${encodeURIComponent(device.id)}`);
-					await again();
-				}),
-		}),
+	const name = h('bdi', { class: 'name' }, visible(device.name));
+	return item(
+		h('span', { class: 'kind', 'data-kind': 'peer' }, icon('device')),
+		grow(opener(name, () => showDevice(device, again)), metaText(seenText(device))),
+		button(t('device.remove', { name: visible(device.name) }), { icon: 'trash', bare: true, kind: 'danger', onclick: () => removeDevice(device, again) }),
 	);
+}
+
+/** For a paired device: what it may do, and how it may do the rest. */
+function ownRightsCard() {
+	const el = card('set-may', t('device.may'), para(t('device.may.text')), hintLine(t('device.may.how')), command('p2p token admin ID'));
+	const render = () => {
+		el.hidden = isOwner();
+	};
+	on('status', render);
+	render();
+	return el;
 }
 
 function devicesCard() {
@@ -376,7 +408,7 @@ export function settingsView(actions) {
 	const config = configCard();
 	const devices = devicesCard();
 	const about = aboutCard();
-	const el = h('div', { class: 'view' }, head.el, config.el, appearanceCard(actions), devices.el, about.el);
+	const el = h('div', { class: 'view' }, head.el, config.el, ownRightsCard(), appearanceCard(actions), devices.el, about.el);
 	on('devices', () => el.isConnected && devices.refresh().catch(() => {}));
 	return {
 		el,

@@ -5,14 +5,12 @@ import { fromInput, textFile } from '../drop.js';
 import { awayNotices, goTo, manyActions, notice, openFile, removeFile, ruleOf, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { later, t } from '../i18n.js';
-import { KeyedList } from '../list.js';
+import { VirtualList } from '../list.js';
 import { Shelf } from '../shelf.js';
-import { changed, on, state } from '../store.js';
+import { changed, isOwner, on, state } from '../store.js';
 import { attempt, command, dialog, empty, loadingText, ownPeer, progressBar, rowActions, toast, viewHead } from '../ui.js';
-import { isOwner } from './settings.js';
 import { addUploads, cancelUpload, cancelUploads, clearUploads, dropUpload, retryUpload, uploading } from '../upload.js';
 
-const UPLOADS_SHOWN = 50;
 const RETRY_MS = 5000; // for a page opened while p2p-ui was away
 
 const pageOf = (base, name) => `${base}#file=${encodeURIComponent(name)}`;
@@ -136,6 +134,7 @@ function uploadRow(first) {
 	);
 	return {
 		el: h('div', { class: 'row up' }, kind, growBox(name, bar.el, meta), actions.el),
+		menu: actions.menu,
 		update(next) {
 			one = next;
 			setFileName(name, one.name);
@@ -148,7 +147,7 @@ function uploadRow(first) {
 }
 
 function uploadPanel() {
-	const list = new KeyedList(t('up.title'), { key: (u) => u.id, create: uploadRow });
+	const list = new VirtualList(t('up.title'), { key: (u) => u.id, create: uploadRow, tall: true });
 	const title = h('h2', {});
 	const cancel = button(t('up.cancelall'), { kind: 'quiet', onclick: cancelUploads });
 	const clear = button(t('up.clear'), { kind: 'quiet', onclick: clearUploads });
@@ -169,7 +168,7 @@ function uploadPanel() {
 		);
 		cancel.hidden = !uploading();
 		clear.hidden = all.every((u) => u.state === 'sending' || u.state === 'waiting');
-		list.set(all.slice(-UPLOADS_SHOWN));
+		list.set(all);
 	};
 	return { el, render };
 }

@@ -154,6 +154,7 @@ function transferRow(first) {
 				actions.el,
 			),
 		),
+		menu: actions.menu,
 		update(next) {
 			if (one === next && meta.textContent && next.state !== 'completed') return;
 			one = next;
