@@ -149,6 +149,7 @@ put_upload(cJSON *array, const struct upload *upload)
     put_number(object, "id", upload->id);
     put_id(object, "peer_id", upload->peer.b);
     cJSON_AddBoolToObject(object, "proven", upload->is_proven);
+    cJSON_AddStringToObject(object, "claimed_name", upload->claim);
     cJSON_AddStringToObject(object, "name", upload->name);
     put_id(object, "root", upload->root.b);
     put_number(object, "size", upload->size);
@@ -168,6 +169,7 @@ put_peer(cJSON *array, const struct upload_peer *peer)
 
     put_id(object, "peer_id", peer->id.b);
     cJSON_AddBoolToObject(object, "proven", peer->is_proven);
+    cJSON_AddStringToObject(object, "claimed_name", peer->claim);
     put_number(object, "uploads", peer->uploads);
     put_number(object, "bytes", peer->bytes);
     put_number(object, "last", peer->last_s);

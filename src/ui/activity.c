@@ -3,7 +3,9 @@
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "p2p/about.h"
 #include "p2p/bytes.h"
 #include "p2p/control.h"
 #include "p2p/guardian.h"
@@ -50,6 +52,8 @@ static bool
 put_who(struct http_json_out *o, const struct ui_activity *a, const cJSON *from)
 {
     const char *hex = http_json_string(from, "peer_id");
+    const char *claim = http_json_string(from, "claimed_name");
+    struct p2p_about said = {.kind = P2P_ABOUT_UNKNOWN};
     struct p2p_id id;
 
     if (hex == NULL || p2p_hex_parse(hex, id.b, sizeof(id.b)) != P2P_OK)
@@ -59,7 +63,9 @@ put_who(struct http_json_out *o, const struct ui_activity *a, const cJSON *from)
     http_json_put_bool(o, "proven",
                        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(from, "proven")));
     http_json_begin(o, "peer", '{');
-    ui_json_name(o, a->identity, &id, NULL);
+    if (claim != NULL)
+        (void)p2p_about_set_name(&said, claim, strlen(claim));
+    ui_json_name(o, a->identity, &id, &said);
     http_json_end(o, '}');
     return true;
 }

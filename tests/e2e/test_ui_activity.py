@@ -23,13 +23,13 @@ def test_an_upload_is_in_the_activity(suite, more):
     peer = suite.peer(files={"film.bin": FILM})
     ui = suite.ui(*more, peer=peer)
     assert activity(ui)["activity"] == [] and activity(ui)["peer_running"] is True
-    suite.get("film.bin", peer, check=True)
+    suite.get("film.bin", peer, more=["--name", "Laptop"], check=True)
     one = wait_until(lambda: [a for a in activity(ui)["activity"] if a["ended"]], 60, "an ended upload")[0]
     me = suite.p2p("id", "--keys-dir", suite.folder / "cli" / "keys", check=True).stdout.split()[0]
     assert one["peer_id_full"] == me and one["peer_id"] == me[:16] + "..." and one["proven"] is True
     assert one["name"] == "film.bin" and one["size"] == SIZE and one["done"] >= SIZE
     assert one["direction"] == "up" and one["started"] <= one["ended"] and one["id"].startswith("up-")
-    assert set(one["peer"]) == {"name", "name_is_claim", "kind"}
+    assert one["peer"] == {"name": "Laptop", "name_is_claim": True, "kind": "unknown"}
     answer = activity(ui)
     assert answer["uploaded"]["uploads"] == 1 and answer["uploaded"]["bytes"] == one["done"]
     assert answer["peers"][0]["peer_id_full"] == me and answer["peers"][0]["bytes"] == one["done"]

@@ -52,13 +52,15 @@ reopen(struct world *w)
 }
 
 static void
-add(struct world *w, uint32_t peer, uint32_t file, uint64_t bytes, uint64_t at_ms)
+add_of(struct world *w, uint32_t peer, const char *claim, uint32_t file, uint64_t bytes,
+       uint64_t at_ms)
 {
     struct p2p_id id = {{0}};
     struct p2p_digest root = {{0}};
     const struct upload_piece piece = {
         .peer = &id,
         .is_proven = true,
+        .claim = claim,
         .root = &root,
         .name = "name",
         .size = 1000,
@@ -70,6 +72,12 @@ add(struct world *w, uint32_t peer, uint32_t file, uint64_t bytes, uint64_t at_m
         root.b[i] = (uint8_t)(file >> 8 * i);
     }
     uploads_add(w->uploads, &piece, START_MS + at_ms);
+}
+
+static void
+add(struct world *w, uint32_t peer, uint32_t file, uint64_t bytes, uint64_t at_ms)
+{
+    add_of(w, peer, "", file, bytes, at_ms);
 }
 
 static struct uploads_sum
@@ -97,6 +105,30 @@ pieces_of_one_content_to_one_peer_are_one_upload(void **state)
     assert_int_equal(list[2].id, 3);
     assert_int_equal(sum(w, 30).bytes, 400);
     assert_int_equal(uploads_list(w->uploads, list, 2, START_MS + 30), 2);
+}
+
+/* A client may say it later than it begins, or over one of its connections only. */
+static void
+the_last_name_that_the_peer_says_counts(void **state)
+{
+    struct world *w = *state;
+    struct upload list[8];
+    struct upload_peer peers[8];
+
+    add_of(w, 1, "", 1, 100, 0);
+    add_of(w, 1, "Old", 1, 100, 10);
+    add_of(w, 1, "Laptop", 1, 100, 20);
+    add_of(w, 1, "", 1, 700, 30);
+    assert_int_equal(uploads_list(w->uploads, list, 8, START_MS + 30), 1);
+    assert_string_equal(list[0].claim, "Laptop");
+    uploads_end_paused(w->uploads, START_MS + UPLOADS_PAUSE_MS + 30);
+    assert_int_equal(uploads_list(w->uploads, list, 8, START_MS + 30), 1);
+    assert_string_equal(list[0].claim, "Laptop");
+    add_of(w, 1, "", 2, 1000, UPLOADS_PAUSE_MS + 40);
+    uploads_end_paused(w->uploads, START_MS + 2 * UPLOADS_PAUSE_MS + 40);
+    assert_int_equal(uploads_peers(w->uploads, peers, 8), 1);
+    assert_string_equal(peers[0].claim, "Laptop");
+    assert_int_equal(peers[0].bytes, 2000);
 }
 
 static void
@@ -246,6 +278,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(pieces_of_one_content_to_one_peer_are_one_upload),
+        T(the_last_name_that_the_peer_says_counts),
         T(a_pause_ends_it_and_what_is_complete_ends_sooner),
         T(the_speed_is_of_the_last_second),
         T(running_ones_are_bounded_and_the_quiet_one_goes),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/print/print.h"
+#include "p2p/about.h"
 #include "p2p/bytes.h"
 #include "p2p/control.h"
 #include "p2p/io.h"
@@ -55,11 +56,15 @@ is_running(const cJSON *upload)
 static const char *
 called(const cJSON *object, struct p2p_identity *identity, char out[P2P_CALLED_MAX])
 {
+    const char *claim = text(object, "claimed_name");
+    struct p2p_about said = {.kind = P2P_ABOUT_UNKNOWN};
     struct p2p_id id;
 
     if (p2p_hex_parse(text(object, "peer_id"), id.b, sizeof(id.b)) != P2P_OK)
         return "?";
-    return p2p_peer_called(identity, &id, NULL, out);
+    (void)p2p_about_set_name(&said, claim,
+                             strlen(claim)); /* of an older p2p-peer: "" */
+    return p2p_peer_called(identity, &id, &said, out);
 }
 
 static void

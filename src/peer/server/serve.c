@@ -84,6 +84,7 @@ serve_count(struct conn *c, const struct request *request, uint64_t bytes)
     const struct upload_piece piece = {
         .peer = client_id(c->client),
         .is_proven = c->state != CONN_OPEN1,
+        .claim = c->name,
         .root = p2p_share_file_root(request->file),
         .name = p2p_shares_file_name(s->opt.shares, request->file, name),
         .size = p2p_share_file_geometry(request->file)->size,

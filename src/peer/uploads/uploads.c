@@ -79,6 +79,8 @@ book(struct uploads *u, const struct upload *upload) P2P_REQUIRES(uploads_lock)
         *peer = (struct upload_peer){.id = upload->peer};
     }
     peer->is_proven = peer->is_proven || upload->is_proven;
+    if (upload->claim[0] != '\0')
+        memcpy(peer->claim, upload->claim, sizeof(peer->claim));
     peer->uploads++;
     peer->bytes += upload->sent;
     peer->last_s = upload->ended_s;
@@ -234,6 +236,8 @@ uploads_add(struct uploads *u, const struct upload_piece *piece, uint64_t now_ms
     p2p_lock(&u->lock);
     if ((r = find(u, piece)) == NULL)
         r = begin(u, piece, now_ms);
+    if (r != NULL && piece->claim[0] != '\0') /* it may have changed */
+        strncpy(r->upload.claim, piece->claim, P2P_ABOUT_NAME_MAX);
     if (r != NULL) {
         r->last_ms = now_ms;
         r->upload.sent += piece->bytes;

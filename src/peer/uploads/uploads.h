@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "p2p/about.h"
 #include "p2p/crypto.h"
 #include "p2p/err.h"
 #include "p2p/limits.h"
@@ -45,7 +46,8 @@ void uploads_close(struct uploads *u);
 /* Bytes of a file that were given to the socket. `name` and `root` are copied. */
 struct upload_piece {
     const struct p2p_id *peer;
-    bool is_proven; /* protocol 2 */
+    bool is_proven;    /* protocol 2 */
+    const char *claim; /* the name that the peer says; copied; "": none */
     const struct p2p_digest *root;
     const char *name;
     uint64_t size; /* of the file */
@@ -59,6 +61,7 @@ struct upload {
     uint64_t id; /* since the start of the process, from 1 */
     struct p2p_id peer;
     bool is_proven;
+    char claim[P2P_ABOUT_NAME_MAX + 1];
     struct p2p_digest root;
     char name[P2P_NAME_MAX + 1];
     uint64_t size,
@@ -70,6 +73,7 @@ struct upload {
 struct upload_peer {
     struct p2p_id id;
     bool is_proven;
+    char claim[P2P_ABOUT_NAME_MAX + 1]; /* said since the start of the process */
     uint64_t uploads, bytes;
     uint64_t last_s; /* since 1970 */
 };
