@@ -56,7 +56,11 @@ P2P_MUST_CHECK enum p2p_err p2p_box_read(struct p2p_discovery *d, size_t registr
  * the registry keeps it for a minute, and has few of them for each address. Best
  * effort, and quick: older registries do not know it. */
 void p2p_box_drop(struct p2p_discovery *d, size_t registry,
-                  const struct p2p_box_number *number, const struct p2p_stop *stop);
+                  const struct p2p_box_number *number);
+/* The same on a thread of its own: the caller does not wait, p2p_discovery_close does,
+ * for a second at most. */
+void p2p_box_drop_soon(struct p2p_discovery *d, size_t registry,
+                       const struct p2p_box_number *number);
 
 /* A new number for a code, and the box in which its owner reads: it lives as long as it
  * is read. NOT_FOUND: the registry is too old for codes. */

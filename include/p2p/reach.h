@@ -47,15 +47,25 @@ struct p2p_way {
     enum p2p_path_kind kind;
     uint64_t rtt_us; /* of a channel; 0: unknown */
 };
+/* What happens during a call. */
+struct p2p_reach_listener {
+    /* The peer has answered, and says that it can be reached directly at these
+     * addresses. Nothing has tried them. At most P2P_REACH_ADDRESSES_MAX, borrowed for
+     * the call; on the thread that calls. */
+    void (*on_addresses)(void *arg, const struct p2p_addr *at, size_t count);
+    void *arg;
+};
+#define P2P_REACH_ADDRESSES_MAX 6
 /*
  * Calls the peer at each registry in turn, until one has its box, and opens the way
  * that its answer makes possible: a channel over UDP, or else through the relay that it
- * names. NOT_FOUND: the peer reads no box; TIMEOUT: it did not answer, for example
- * because it does not trust this device; CANCELLED: `stop`; BUSY, RATE_LIMITED: the
- * relay's limits; UNREACHABLE, ....
+ * names. `listener` may be NULL. NOT_FOUND: the peer reads no box; TIMEOUT: it did not
+ * answer, for example because it does not trust this device; CANCELLED: `stop`; BUSY,
+ * RATE_LIMITED: the relay's limits; UNREACHABLE, ....
  */
 P2P_MUST_CHECK enum p2p_err p2p_reach_call(const struct p2p_reach *reach,
                                            const struct p2p_id *peer,
+                                           const struct p2p_reach_listener *listener,
                                            const struct p2p_stop *stop,
                                            struct p2p_way *out);
 
@@ -83,8 +93,10 @@ bool p2p_reach_settle(uint64_t timeout_ms);
 struct p2p_ladder {
     size_t direct;  /* direct ways in all */
     bool has_relay; /* one more way behind them */
+    size_t named;   /* direct ways that the answer to a call has named, behind that */
+    uint64_t named_ms;
     size_t started; /* ways that were started, in this order */
-    size_t failed;  /* of the direct ones */
+    size_t failed;  /* of those */
     uint64_t began_ms;
     uint64_t relay_ms; /* P2P_LADDER_RELAY_MS, or the other one */
 };
@@ -92,6 +104,9 @@ struct p2p_ladder {
  * known. */
 void p2p_ladder_init(struct p2p_ladder *l, enum p2p_path_wish wish, size_t addresses,
                      bool can_call, uint64_t now_ms);
+/* The peer has answered a call, and named so many more direct ways. The first of them
+ * is due at once. */
+void p2p_ladder_name(struct p2p_ladder *l, size_t addresses, uint64_t now_ms);
 /* How many there are. */
 size_t p2p_ladder_ways(const struct p2p_ladder *l);
 /* When the next way is due; UINT64_MAX: there is none. */
@@ -117,6 +132,10 @@ struct p2p_doorman_options {
     /* May this peer, which has signed its call, get an answer? Others hear nothing. On
      * a thread of the doorman; may read files. */
     bool (*may_call)(void *arg, const struct p2p_id *from);
+    /* Where this peer listens for TCP: callers are told, so that they can try it beside
+     * the other ways. NULL: nowhere. On a thread of the doorman. Returns their number.
+     */
+    size_t (*own_addresses)(void *arg, struct p2p_addr *out, size_t max);
     /* A way from that peer is open; takes `fd`. Who is at its other end must still be
      * proven. */
     void (*on_path)(void *arg, int fd, const struct p2p_id *from);

@@ -390,7 +390,28 @@ on_path(void *arg, int fd, const struct p2p_id *from)
     server_adopt(own_server(arg), fd, from);
 }
 
-/* Trusted peers reach this one through a relay if nothing else comes through. */
+/* What the user has advertised, what the router forwards, and those of this machine. */
+static size_t
+own_addresses(void *arg, struct p2p_addr *out, size_t max)
+{
+    struct peer *peer = arg;
+    size_t count = 0;
+
+    for (size_t i = 0; i < peer->opt.advertise.count && count < max; i++)
+        count += p2p_addr_parse(peer->opt.advertise.at[i], peer->port, &out[count]) ==
+                 P2P_OK;
+    p2p_lock(&peer->lock);
+    if (peer->mapped.port != 0 && count < max)
+        out[count++] = peer->mapped;
+    p2p_unlock(&peer->lock);
+    if (listens_everywhere(peer))
+        count += p2p_net_own_addresses(peer->port, out + count, max - count);
+    else if (count < max)
+        count += p2p_addr_make(peer->opt.host, peer->port, &out[count]) == P2P_OK;
+    return count;
+}
+
+/* Trusted peers reach this one by a call if nothing else comes through. */
 static enum p2p_err
 start_doorman(struct peer *peer)
 {
@@ -398,6 +419,7 @@ start_doorman(struct peer *peer)
         .identity = peer->identity,
         .discovery = peer->discovery,
         .may_call = may_call,
+        .own_addresses = own_addresses,
         .on_path = on_path,
         .arg = peer,
         .counts = &peer->view.calls,
@@ -421,6 +443,7 @@ on_mapping(void *arg, const struct p2p_addr *addr, const char *by)
 
     (void)by;
     p2p_lock(&peer->lock);
+    peer->mapped = addr != NULL ? *addr : (struct p2p_addr){.port = 0};
     struct announcer *announcer = peer->announcer;
     p2p_unlock(&peer->lock);
     announcer_set_mapped(announcer, addr);

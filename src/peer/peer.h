@@ -48,6 +48,7 @@ struct peer {
     struct peer_lock lock;
     struct server *server P2P_GUARDED_BY(peer_lock);
     struct announcer *announcer P2P_GUARDED_BY(peer_lock);
+    struct p2p_addr mapped P2P_GUARDED_BY(peer_lock); /* by the router; port 0: none */
     struct p2p_mdns *mdns;
     struct duplicate duplicate;
     struct p2p_doorman *doorman;

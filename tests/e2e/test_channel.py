@@ -30,6 +30,14 @@ class WithoutRelay(Relayed):
         return self
 
 
+class OneHome(WithoutRelay):
+    """Both on one network."""
+
+    def __init__(self, suite, here):
+        self.suite, self.here, self.public = suite, here, here.public[0]
+        self.far, self.near = here.homes[0].machines
+
+
 @pytest.fixture(scope="module")
 def here():
     try:
@@ -77,8 +85,30 @@ def test_two_routers_are_opened_from_inside(far):
     counted = far.metrics_of_far()
     assert counted["p2p_peer_channels_total"] == counted["p2p_peer_calls_answered_total"] >= 3
     assert counted["p2p_peer_relayed_total"] == 0
-    # The boxes for the answers are gone, usually before their minute is over: only the peer's own is left.
-    wait_until(lambda: far.metrics_of_registry()["p2p_discovery_boxes"] == 1, 120, "the end of the boxes for answers")
+    # The boxes for the answers are gone before their minute is over: only the peer's own is left.
+    wait_until(lambda: far.metrics_of_registry()["p2p_discovery_boxes"] == 1, 30, "the end of the boxes for answers")
+
+
+def test_the_answer_leads_to_tcp_in_the_same_network(suite):
+    """The registry lists an address that nobody has. The answer to a call names the right one: no channel is needed."""
+    try:
+        with world(("port",), machines=2) as here:
+            homes = OneHome(suite, here)
+            words = ("--host", homes.far.address, "--advertise", "203.0.113.99:9")
+            homes.start(files={"far.bin": os.urandom(MIB)}, peer_options=words)
+            homes.trust()
+            assert homes.far.address not in json.dumps(homes.listed())
+            done = homes.get("far.bin")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert path_of(done) == "direct" and homes.got("far.bin") == shared(homes, "far.bin")
+            # Who wishes a channel gets that.
+            done = homes.get("far.bin", "--path", "channel", "--save-as", "again.bin")
+            assert path_of(done) == "channel"
+            # A download that needs no call any longer ends its box at once: the registry would keep it for a minute.
+            wait_until(lambda: homes.metrics_of_registry()["p2p_discovery_boxes"] == 1, 30, "the end of the boxes for answers")
+            suite.stop()
+    except Unavailable as error:
+        pytest.skip(str(error))
 
 
 def test_the_dashboard_goes_through_two_routers(far):

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "core/reach/callers.h"
+#include "core/reach/candidate.h"
 #include "mutate.h"
 #include "p2p/call.h"
 #include "p2p/clock.h"
@@ -354,6 +355,87 @@ a_failure_brings_the_next_way_at_once(void **state)
 }
 
 static void
+what_the_answer_names_comes_behind_the_call(void **state)
+{
+    struct p2p_ladder l;
+
+    (void)state;
+    p2p_ladder_init(&l, P2P_WISH_AUTO, 1, true, 10000);
+    l.started = 2;
+    p2p_ladder_name(&l, 2, 12000);
+    assert_int_equal(p2p_ladder_ways(&l), 4);
+    assert_int_equal(p2p_ladder_due_ms(&l, 12000), 12000);
+    l.started = 3;
+    assert_int_equal(p2p_ladder_due_ms(&l, 12001), 12000 + P2P_LADDER_NEXT_MS);
+    l.failed = 3;
+    assert_int_equal(p2p_ladder_due_ms(&l, 12002), 12002);
+    l.started = 4;
+    assert_int_equal(p2p_ladder_due_ms(&l, 12003), UINT64_MAX);
+    /* A second answer, for example of another registry, lengthens the line. */
+    p2p_ladder_name(&l, 1, 15000);
+    assert_true(p2p_ladder_due_ms(&l, 15000) <= 15000);
+}
+
+/* ---- addresses in a call ---- */
+
+static void
+addresses_for_tcp_come_back(void **state)
+{
+    const struct p2p_addr at[] = {{"192.0.2.1", 9000}, {"2001:db8::1", 9001},
+                                  {"example.org", 9},  {"127.0.0.1", 9},
+                                  {"224.0.0.1", 9},    {"::1", 9}};
+    struct p2p_call_channel list = {.candidate_count = 1,
+                                    .candidates = {"192.0.2.1 9 host 1"}};
+    struct p2p_candidate c;
+    struct p2p_addr back[8];
+
+    (void)state;
+    p2p_candidate_add_tcp(&list, at, sizeof(at) / sizeof(at[0]));
+    assert_int_equal(p2p_candidate_tcp(&list, back, 8), 2);
+    assert_true(p2p_addr_equal(&back[0], &at[0]));
+    assert_true(p2p_addr_equal(&back[1], &at[1]));
+    assert_int_equal(p2p_candidate_tcp(&list, back, 1), 1);
+    assert_true(p2p_candidate_parse(list.candidates[0], &c) && !c.is_tcp);
+    assert_true(p2p_candidate_parse(list.candidates[1], &c) && c.is_tcp);
+    for (int i = 0; i < 20; i++)
+        p2p_candidate_add_tcp(&list, at, 1);
+    assert_int_equal(list.candidate_count, P2P_CALL_CANDIDATES_MAX);
+}
+
+static void
+other_texts_are_no_addresses(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "192.0.2.1",
+                                        "192.0.2.1 9",
+                                        "192.0.2.1 9 tcp",
+                                        "192.0.2.1 9 tcp x",
+                                        "192.0.2.1 70000 tcp 0",
+                                        "192.0.2.1 -1 tcp 0",
+                                        "name.local 9 tcp 0",
+                                        " 9 tcp 0",
+                                        "192.0.2.1 9 tcp 0 0"};
+    static const char *const not_tcp[] = {
+        "192.0.2.1 9 host 0", "192.0.2.1 9 tcpx 0", "192.0.2.1 9 tc 0",
+        "192.0.2.1 0 tcp 0",  "0.0.0.0 9 tcp 0",    "255.255.255.255 9 tcp 0",
+        "127.9.9.9 9 tcp 0",  "::1 9 tcp 0"};
+    struct p2p_candidate c;
+    struct p2p_addr back;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (p2p_candidate_parse(wrong[i], &c))
+            fail_msg("taken: %s", wrong[i]);
+    for (size_t i = 0; i < sizeof(not_tcp) / sizeof(not_tcp[0]); i++) {
+        struct p2p_call_channel list = {.candidate_count = 1};
+
+        strcpy(list.candidates[0], not_tcp[i]);
+        if (p2p_candidate_tcp(&list, &back, 1) != 0)
+            fail_msg("taken: %s", not_tcp[i]);
+    }
+}
+
+static void
 a_wish_leaves_ways_out(void **state)
 {
     enum p2p_path_wish wish;
@@ -395,6 +477,9 @@ main(void)
         cmocka_unit_test(addresses_first_then_the_relay),
         cmocka_unit_test(whom_the_registry_cannot_reach_is_called_sooner),
         cmocka_unit_test(a_failure_brings_the_next_way_at_once),
+        cmocka_unit_test(what_the_answer_names_comes_behind_the_call),
+        cmocka_unit_test(addresses_for_tcp_come_back),
+        cmocka_unit_test(other_texts_are_no_addresses),
         cmocka_unit_test(a_wish_leaves_ways_out),
     };
 

@@ -112,7 +112,6 @@ a_channel_that_opens_spares_the_relay(void **state)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(p2p_ways_first(w[i], &way[i]), P2P_OK);
         assert_int_equal(way[i].kind, P2P_PATH_CHANNEL);
-        assert_true(p2p_stop_is_set(p2p_ways_decided(w[i])));
         assert_int_not_equal(p2p_ways_other(w[i], &other), P2P_OK);
         p2p_ways_free(w[i]);
     }
@@ -188,7 +187,6 @@ nothing_is_no_way(void **state)
     w = start(NULL, NULL, true, &relay, NULL);
     assert_int_equal(p2p_ways_first(w, &way), P2P_ERR_UNREACHABLE);
     assert_int_equal(way.fd, -1);
-    assert_false(p2p_stop_is_set(p2p_ways_decided(w)));
     p2p_ways_free(w);
 }
 

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/reach/candidate.h"
 #include "core/reach/channel_io.h"
 #include "core/reach/channel_pool.h"
 #include "p2p/bytes.h"
@@ -189,40 +190,10 @@ p2p_channel_port_tell(const struct p2p_channel_port *port, struct p2p_call_chann
     out->fingerprint = *p2p_dtls_fingerprint(port->identity);
     for (size_t i = 0; i < port->own_count; i++) {
         const struct own *own = &port->own[i];
-        char ip[P2P_ENDPOINT_TEXT];
 
-        snprintf(out->candidates[out->candidate_count++], P2P_CALL_CANDIDATE_TEXT,
-                 "%s %u %s %u", p2p_endpoint_format_ip(&own->at, ip), own->at.port,
-                 own->kind == P2P_ICE_HOST ? "host" : "srflx",
-                 p2p_ice_priority(own->kind, own->at.family, (unsigned)i));
+        p2p_candidate_add(out, &own->at, own->kind == P2P_ICE_HOST ? "host" : "srflx",
+                          p2p_ice_priority(own->kind, own->at.family, (unsigned)i));
     }
-}
-
-/* "IP PORT KIND PRIORITY"; of the kinds all are taken. */
-static bool
-read_candidate(const char *text, struct p2p_endpoint *at, uint32_t *priority)
-{
-    char ip[P2P_ENDPOINT_TEXT];
-    const char *rest[3];
-    uint64_t port, number;
-
-    for (size_t i = 0; i < 3; i++) {
-        const char *from = i == 0 ? text : rest[i - 1] + 1;
-
-        if ((rest[i] = strchr(from, ' ')) == NULL)
-            return false;
-    }
-    if ((size_t)(rest[0] - text) >= sizeof(ip))
-        return false;
-    memcpy(ip, text, (size_t)(rest[0] - text));
-    ip[rest[0] - text] = '\0';
-    if (p2p_decimal_parse(rest[0] + 1, (size_t)(rest[1] - rest[0] - 1), UINT16_MAX,
-                          &port) != P2P_OK ||
-        p2p_decimal_parse(rest[2] + 1, strlen(rest[2] + 1), UINT32_MAX, &number) !=
-            P2P_OK)
-        return false;
-    *priority = (uint32_t)number;
-    return p2p_endpoint_parse(ip, (uint16_t)port, at) == P2P_OK;
 }
 
 static enum p2p_err
@@ -243,11 +214,10 @@ make_channel(struct p2p_channel_port *port, const struct p2p_call_channel *peer,
     if ((err = p2p_channel_new(&opt, p2p_now_us(), &port->channel)) != P2P_OK)
         return err;
     for (size_t i = 0; i < peer->candidate_count; i++) {
-        struct p2p_endpoint at;
-        uint32_t priority;
+        struct p2p_candidate c;
 
-        if (read_candidate(peer->candidates[i], &at, &priority)) /* others: .local */
-            p2p_channel_add(port->channel, &at, priority);
+        if (p2p_candidate_parse(peer->candidates[i], &c) && !c.is_tcp)
+            p2p_channel_add(port->channel, &c.at, c.priority);
     }
     return P2P_OK;
 }

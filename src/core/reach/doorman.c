@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/reach/box_listener.h"
+#include "core/reach/candidate.h"
 #include "core/reach/gather.h"
 #include "core/reach/ways.h"
 #include "p2p/bytes.h"
@@ -62,6 +63,18 @@ struct answering {
     enum p2p_err no_pass;          /* why there is none */
 };
 
+/* Where TCP may come through, too: on the same network, over IPv6, through a port that
+ * the router forwards. */
+static void
+tell_addresses(const struct p2p_doorman_options *opt, struct p2p_call_channel *out)
+{
+    struct p2p_addr at[P2P_REACH_ADDRESSES_MAX];
+
+    if (opt->own_addresses != NULL)
+        p2p_candidate_add_tcp(
+            out, at, opt->own_addresses(opt->arg, at, P2P_REACH_ADDRESSES_MAX));
+}
+
 static enum p2p_err
 post_answer(const struct answering *a)
 {
@@ -79,8 +92,10 @@ post_answer(const struct answering *a)
     enum p2p_err err;
 
     memcpy(answer.token, a->pass.caller, sizeof(answer.token));
-    if (a->port != NULL)
+    if (a->port != NULL) {
         p2p_channel_port_tell(a->port, &answer.channel);
+        tell_addresses(&d->opt, &answer.channel);
+    }
     p2p_box_of_number(&a->call.reply, box);
     err = p2p_call_sign(&answer, p2p_identity_key(d->opt.identity));
     if (err == P2P_OK && (json = p2p_call_format(&answer)) == NULL)

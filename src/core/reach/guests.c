@@ -123,7 +123,7 @@ drop_box(void *arg, size_t registry)
 {
     struct p2p_guests *g = arg;
 
-    p2p_box_drop(g->opt.discovery, registry, &g->opt.keys.box, NULL);
+    p2p_box_drop(g->opt.discovery, registry, &g->opt.keys.box);
 }
 
 /* ---- life ---- */

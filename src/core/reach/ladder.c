@@ -39,7 +39,15 @@ p2p_ladder_init(struct p2p_ladder *l, enum p2p_path_wish wish, size_t addresses,
 size_t
 p2p_ladder_ways(const struct p2p_ladder *l)
 {
-    return l->direct + l->has_relay;
+    return l->direct + l->has_relay + l->named;
+}
+
+void
+p2p_ladder_name(struct p2p_ladder *l, size_t addresses, uint64_t now_ms)
+{
+    if (l->named == 0)
+        l->named_ms = now_ms;
+    l->named += addresses;
 }
 
 uint64_t
@@ -52,5 +60,10 @@ p2p_ladder_due_ms(const struct p2p_ladder *l, uint64_t now_ms)
         return is_idle ? now_ms : l->began_ms + l->started * P2P_LADDER_NEXT_MS;
     if (l->has_relay && l->started == l->direct)
         return is_idle ? now_ms : l->began_ms + l->relay_ms;
+    if (l->started < p2p_ladder_ways(l)) {
+        size_t before = l->started - l->direct - l->has_relay;
+
+        return is_idle ? now_ms : l->named_ms + before * P2P_LADDER_NEXT_MS;
+    }
     return UINT64_MAX;
 }

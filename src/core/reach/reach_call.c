@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/reach/candidate.h"
 #include "core/reach/gather.h"
 #include "core/reach/ways.h"
 #include "p2p/box.h"
@@ -19,9 +20,11 @@ enum {
 struct calling {
     const struct p2p_reach *reach;
     const struct p2p_id *peer;
+    const struct p2p_reach_listener *listener; /* may be NULL */
     size_t registry;
     struct p2p_call call, answer;
     struct p2p_channel_port *port; /* NULL: without a channel */
+    bool has_box;                  /* for the answer */
     bool is_answered;
 };
 
@@ -110,6 +113,7 @@ call_at(struct calling *c, const struct p2p_stop *stop)
     if (err == P2P_OK)
         err = p2p_box_read(c->reach->discovery, c->registry, &wait, &after, take_answer,
                            c);
+    c->has_box = err == P2P_OK || err == P2P_ERR_CANCELLED;
     if (err == P2P_OK && c->reach->wish != P2P_WISH_RELAY)
         c->port = p2p_gather(c->reach->discovery, c->registry, stop);
     if (err == P2P_OK)
@@ -119,8 +123,18 @@ call_at(struct calling *c, const struct p2p_stop *stop)
     return err == P2P_OK ? wait_for_answer(c, &wait, &after) : err;
 }
 
-/* The ways that the answer makes possible. While they open, the registry hears that its
- * box has done its work. */
+/* A wish for one kind of way leaves no choice. */
+static void
+name_addresses(struct calling *c)
+{
+    struct p2p_addr at[P2P_REACH_ADDRESSES_MAX];
+    size_t count = p2p_candidate_tcp(&c->answer.channel, at, P2P_REACH_ADDRESSES_MAX);
+
+    if (c->listener != NULL && c->reach->wish == P2P_WISH_AUTO && count > 0)
+        c->listener->on_addresses(c->listener->arg, at, count);
+}
+
+/* The ways that the answer makes possible. */
 static enum p2p_err
 open_way(struct calling *c, const struct p2p_stop *stop, struct p2p_way *out)
 {
@@ -138,12 +152,11 @@ open_way(struct calling *c, const struct p2p_stop *stop, struct p2p_way *out)
     struct p2p_ways *ways;
     enum p2p_err err;
 
+    name_addresses(c);
     if (has_channel)
         c->port = NULL;
     if ((err = p2p_ways_start(&opt, &ways)) != P2P_OK)
         return err;
-    p2p_box_drop(c->reach->discovery, c->registry, &c->call.reply,
-                 p2p_ways_decided(ways));
     err = p2p_ways_first(ways, out);
     p2p_ways_free(ways);
     return err;
@@ -151,9 +164,10 @@ open_way(struct calling *c, const struct p2p_stop *stop, struct p2p_way *out)
 
 enum p2p_err
 p2p_reach_call(const struct p2p_reach *reach, const struct p2p_id *peer,
-               const struct p2p_stop *stop, struct p2p_way *out)
+               const struct p2p_reach_listener *listener, const struct p2p_stop *stop,
+               struct p2p_way *out)
 {
-    struct calling c = {.reach = reach, .peer = peer};
+    struct calling c = {.reach = reach, .peer = peer, .listener = listener};
     enum p2p_err err = P2P_ERR_UNREACHABLE, last;
 
     *out = (struct p2p_way){.fd = -1, .kind = P2P_PATH_RELAY};
@@ -163,10 +177,11 @@ p2p_reach_call(const struct p2p_reach *reach, const struct p2p_id *peer,
          c.registry++) {
         bool is_answered = (last = call_at(&c, stop)) == P2P_OK;
 
+        /* Answered, given up or cancelled: the box has done its work. */
+        if (c.has_box)
+            p2p_box_drop_soon(reach->discovery, c.registry, &c.call.reply);
         if (is_answered)
             last = open_way(&c, stop, out);
-        else if (last != P2P_ERR_CANCELLED)
-            p2p_box_drop(reach->discovery, c.registry, &c.call.reply, stop);
         p2p_channel_port_close(c.port);
         c.port = NULL;
         if (is_answered)

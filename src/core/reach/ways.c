@@ -36,9 +36,8 @@ struct p2p_ways {
     struct p2p_addr relay;
     char token[P2P_RELAY_TOKEN_TEXT];
     const struct p2p_stop *outer;
-    struct p2p_stop *halt;    /* the attempts have to end */
-    struct p2p_stop *decided; /* one is open */
-    int news_fd;              /* readable when one has ended */
+    struct p2p_stop *halt; /* the attempts have to end */
+    int news_fd;           /* readable when one has ended */
     uint64_t relay_ms;
     struct p2p_ways_lock lock;
     struct attempt at[WAYS];
@@ -84,8 +83,6 @@ run(void *arg)
     a->err = err;
     a->has_ended = true;
     p2p_unlock(&w->lock);
-    if (err == P2P_OK)
-        p2p_stop_set(w->decided);
     (void)!eventfd_write(w->news_fd, 1);
     return NULL;
 }
@@ -104,7 +101,6 @@ clear(struct p2p_ways *w)
 {
     p2p_channel_port_close(w->port);
     p2p_stop_free(w->halt);
-    p2p_stop_free(w->decided);
     p2p_fd_close(&w->news_fd);
     p2p_mutex_clear(&w->lock);
     p2p_wipe(w, sizeof(*w));
@@ -151,7 +147,6 @@ p2p_ways_start(const struct p2p_ways_options *opt, struct p2p_ways **out)
     }
     w->port = opt->port;
     if ((err = p2p_stop_new(&w->halt)) == P2P_OK &&
-        (err = p2p_stop_new(&w->decided)) == P2P_OK &&
         (w->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         err = p2p_err_from_errno(errno);
     if (err == P2P_OK)
@@ -162,12 +157,6 @@ p2p_ways_start(const struct p2p_ways_options *opt, struct p2p_ways **out)
     }
     *out = w;
     return P2P_OK;
-}
-
-const struct p2p_stop *
-p2p_ways_decided(const struct p2p_ways *w)
-{
-    return w->decided;
 }
 
 /* What there is now: OK, one that is open and was not taken before; BUSY, one is under

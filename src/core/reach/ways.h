@@ -28,8 +28,6 @@ struct p2p_ways_options {
 /* Starts. NOMEM, SYS; UNREACHABLE: there is neither a channel nor a relay. */
 P2P_MUST_CHECK enum p2p_err p2p_ways_start(const struct p2p_ways_options *opt,
                                            struct p2p_ways **out);
-/* Set as soon as one is open: for those who do something meanwhile. */
-const struct p2p_stop *p2p_ways_decided(const struct p2p_ways *w);
 /*
  * Waits for the first one that opens. The error is that of the relay if it was tried,
  * otherwise that of the channel; CANCELLED: `stop`.

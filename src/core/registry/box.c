@@ -17,6 +17,7 @@ enum {
     LOGIN_S = 600, /* how long a permission to read is valid */
     MESSAGES_MAX = 64,
     DROP_MS = 1000,
+    DROPS_MAX = 16, /* at once */
     OFFER_MS = 300 * 1000,
 };
 
@@ -165,7 +166,7 @@ p2p_box_read(struct p2p_discovery *d, size_t registry, const struct p2p_box_wait
 
 void
 p2p_box_drop(struct p2p_discovery *d, size_t registry,
-             const struct p2p_box_number *number, const struct p2p_stop *stop)
+             const struct p2p_box_number *number)
 {
     char box[P2P_BOX_TEXT];
     const char *const arguments[] = {box};
@@ -174,9 +175,76 @@ p2p_box_drop(struct p2p_discovery *d, size_t registry,
 
     p2p_box_of_number(number, box);
     call.url = p2p_http_url(d->at[registry].url, "/box/%s", arguments, 1);
-    if ((err = run(d, registry, &call, DROP_MS, stop)) != P2P_OK)
+    if ((err = run(d, registry, &call, DROP_MS, NULL)) != P2P_OK)
         p2p_log_debug("cannot end a box error=%s", p2p_err_name(err));
     p2p_http_call_clear(&call);
+}
+
+struct drop {
+    struct p2p_discovery *discovery;
+    size_t registry;
+    struct p2p_box_number number;
+};
+
+static void *
+drop_main(void *arg)
+{
+    struct drop *drop = arg;
+    struct p2p_discovery *d = drop->discovery;
+
+    p2p_box_drop(d, drop->registry, &drop->number);
+    free(drop);
+    p2p_lock(&d->lock);
+    d->drops--;
+    pthread_cond_broadcast(&d->dropped);
+    p2p_unlock(&d->lock);
+    return NULL;
+}
+
+static bool
+start_drop(struct drop *drop)
+{
+    pthread_attr_t detached;
+    pthread_t thread;
+    bool is_started;
+
+    if (drop == NULL || pthread_attr_init(&detached) != 0)
+        return false;
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    is_started = pthread_create(&thread, &detached, drop_main, drop) == 0;
+    pthread_attr_destroy(&detached);
+    return is_started;
+}
+
+void
+p2p_box_drop_soon(struct p2p_discovery *d, size_t registry,
+                  const struct p2p_box_number *number)
+{
+    struct drop *drop = NULL;
+
+    p2p_lock(&d->lock);
+    bool has_place = d->drops < DROPS_MAX;
+    d->drops += has_place;
+    p2p_unlock(&d->lock);
+    if (!has_place) /* the registry ends it after its minute */
+        return;
+    if ((drop = malloc(sizeof(*drop))) != NULL)
+        *drop = (struct drop){d, registry, *number};
+    if (start_drop(drop))
+        return;
+    free(drop);
+    p2p_lock(&d->lock);
+    d->drops--;
+    p2p_unlock(&d->lock);
+}
+
+void
+p2p_box_settle(struct p2p_discovery *d)
+{
+    p2p_lock(&d->lock);
+    while (d->drops > 0) /* each ends within DROP_MS */
+        p2p_wait(&d->dropped, &d->lock);
+    p2p_unlock(&d->lock);
 }
 
 bool

@@ -72,6 +72,7 @@ p2p_discovery_open(const char *const *urls, size_t count, uint64_t timeout_ms,
     }
     p2p_mutex_init(&d->lock);
     p2p_mutex_init(&d->reg_lock);
+    p2p_cond_init(&d->dropped);
     d->page_max = P2P_HTTP_ANSWER_MAX;
     d->timeout_ms = timeout_ms > 0 ? timeout_ms : P2P_TIMEOUT_MS;
     for (size_t i = 0; i < count; i++) {
@@ -96,8 +97,10 @@ p2p_discovery_close(struct p2p_discovery *d)
 {
     if (d == NULL)
         return;
+    p2p_box_settle(d);
     for (size_t i = 0; i < d->count; i++)
         p2p_reg_state_clear(&d->at[i].state);
+    pthread_cond_destroy(&d->dropped);
     p2p_mutex_clear(&d->lock);
     p2p_mutex_clear(&d->reg_lock);
     p2p_stop_free(d->stop);

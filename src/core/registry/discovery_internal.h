@@ -180,6 +180,9 @@ struct p2p_discovery {
         lock; /* the value of registries before any registration */
     /* One registration at a time; taken before `lock`. */
     struct p2p_discovery_reg_lock reg_lock;
+    /* Threads that end boxes now, and the news that one of them has ended. */
+    unsigned drops P2P_GUARDED_BY(p2p_discovery_lock);
+    pthread_cond_t dropped;
     uint64_t timeout_ms;
     size_t page_max; /* bytes of one page; tests make it smaller */
     struct p2p_stop *stop;
@@ -190,6 +193,11 @@ struct p2p_discovery {
     size_t count;
     struct p2p_registry at[];
 };
+
+/* ---- box.c ---- */
+
+/* Waits for the threads of p2p_box_drop_soon. */
+void p2p_box_settle(struct p2p_discovery *d);
 
 /* ---- discovery_peers.c: lists of peers ---- */
 

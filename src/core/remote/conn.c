@@ -79,13 +79,15 @@ note_reached(struct p2p_conn *conn)
 
 static enum p2p_err
 open_path(struct p2p_conn *conn, const struct p2p_conn_options *opt,
-          uint64_t timeout_ms)
+          const struct p2p_reach_listener *listener, uint64_t timeout_ms)
 {
     struct p2p_way way;
     enum p2p_err err;
 
     if (conn->path != P2P_PATH_DIRECT) {
-        err = p2p_reach_call(opt->reach, opt->expected, conn->stop, &way);
+        err = p2p_reach_call(opt->reach, opt->expected,
+                             listener->on_addresses != NULL ? listener : NULL,
+                             conn->stop, &way);
         conn->fd = way.fd;
         conn->path = way.kind;
         conn->shake_rtt_us = way.rtt_us;
@@ -100,18 +102,19 @@ open_path(struct p2p_conn *conn, const struct p2p_conn_options *opt,
 
 static enum p2p_err
 connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
-                  p2p_conn_on_socket *on_socket, void *arg)
+                  const struct p2p_conn_watcher *watcher)
 {
     uint64_t timeout_ms = conn->timeout_ms < P2P_HANDSHAKE_TIMEOUT_MS
                               ? conn->timeout_ms
                               : P2P_HANDSHAKE_TIMEOUT_MS;
     enum p2p_err err;
 
-    on_socket(arg, conn);
-    if ((err = open_path(conn, opt, timeout_ms)) != P2P_OK)
+    watcher->on_socket(watcher->arg, conn);
+    if ((err = open_path(conn, opt, &watcher->calling, timeout_ms)) != P2P_OK)
         return err;
     conn->cut = conn->fd;
-    on_socket(arg, conn); /* if a stop was requested meanwhile, interrupt it now */
+    watcher->on_socket(watcher->arg,
+                       conn); /* if a stop was requested meanwhile, interrupt it now */
     if (conn->protocol == 1)
         return p2p_conn_shake1(conn, opt, p2p_now_ms() + timeout_ms);
     return p2p_conn_shake(conn, opt, p2p_now_ms() + timeout_ms);
@@ -119,7 +122,7 @@ connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
 
 enum p2p_err
 p2p_conn_open_one(const struct p2p_conn_options *opt, enum p2p_path_kind path,
-                  p2p_conn_on_socket *on_socket, void *arg, struct p2p_conn **out)
+                  const struct p2p_conn_watcher *watcher, struct p2p_conn **out)
 {
     struct p2p_conn *conn = NULL;
     enum p2p_err err = conn_new(opt, &conn);
@@ -130,12 +133,12 @@ p2p_conn_open_one(const struct p2p_conn_options *opt, enum p2p_path_kind path,
     if (err == P2P_OK && path != P2P_PATH_DIRECT) /* it has no address */
         conn->asked[0] = '\0';
     if (err == P2P_OK)
-        err = connect_and_shake(conn, opt, on_socket, arg);
+        err = connect_and_shake(conn, opt, watcher);
     if (err == P2P_OK) {
         *out = conn;
         return P2P_OK;
     }
-    on_socket(arg, NULL);
+    watcher->on_socket(watcher->arg, NULL);
     if (conn != NULL)
         conn_free(conn);
     return err;
@@ -167,7 +170,9 @@ p2p_conn_open_shown(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_s
     bool is_one = (opt->other_count == 0 && opt->reach == NULL) ||
                   opt->expected == NULL || opt->protocol == 1;
 
-    return is_one ? p2p_conn_open_one(opt, P2P_PATH_DIRECT, on_socket, arg, out)
+    const struct p2p_conn_watcher watcher = {.on_socket = on_socket, .arg = arg};
+
+    return is_one ? p2p_conn_open_one(opt, P2P_PATH_DIRECT, &watcher, out)
                   : open_any(opt, on_socket, arg, out);
 }
 

@@ -23,12 +23,16 @@ struct racer {
     enum p2p_err err;
 };
 struct race {
-    struct racer at[1 + P2P_CONN_OTHERS_MAX + 1];
+    struct racer at[1 + P2P_CONN_OTHERS_MAX + 1 + P2P_REACH_ADDRESSES_MAX];
     size_t count;
+    const struct p2p_conn_options *opt;
     struct p2p_ladder ladder;
-    int news_fd; /* readable when a racer has ended */
+    int news_fd; /* readable when a racer has ended, or a peer has named addresses */
     struct race_lock lock;
     bool is_over P2P_GUARDED_BY(race_lock); /* the others must stop */
+    /* What the answer to a call has named, until it is lined up. */
+    struct p2p_addr named[P2P_REACH_ADDRESSES_MAX] P2P_GUARDED_BY(race_lock);
+    size_t named_count P2P_GUARDED_BY(race_lock);
 };
 
 static void
@@ -44,13 +48,29 @@ show(void *arg, struct p2p_conn *conn)
     p2p_unlock(&race->lock);
 }
 
+/* On the thread of the racer that calls. */
+static void
+on_addresses(void *arg, const struct p2p_addr *at, size_t count)
+{
+    struct racer *racer = arg;
+    struct race *race = racer->race;
+
+    p2p_lock(&race->lock);
+    for (size_t i = 0; i < count && race->named_count < P2P_REACH_ADDRESSES_MAX; i++)
+        race->named[race->named_count++] = at[i];
+    p2p_unlock(&race->lock);
+    (void)eventfd_write(race->news_fd, 1);
+}
+
 static void *
 run(void *arg)
 {
     struct racer *racer = arg;
     struct race *race = racer->race;
+    const struct p2p_conn_watcher watcher = {
+        .on_socket = show, .calling = {on_addresses, racer}, .arg = racer};
     struct p2p_conn *conn = NULL;
-    enum p2p_err err = p2p_conn_open_one(&racer->opt, racer->path, show, racer, &conn);
+    enum p2p_err err = p2p_conn_open_one(&racer->opt, racer->path, &watcher, &conn);
 
     p2p_lock(&race->lock);
     racer->conn = conn;
@@ -71,6 +91,40 @@ start_next(struct race *race)
     return p2p_err_from_errno(rc);
 }
 
+static void
+add_racer(struct race *race, enum p2p_path_kind path, const struct p2p_addr *addr)
+{
+    struct racer *racer = &race->at[race->count++];
+
+    *racer = (struct racer){.race = race, .opt = *race->opt, .path = path};
+    racer->opt.addr = *addr;
+    racer->opt.other_count = 0;
+}
+
+static bool
+is_lined_up(const struct race *race, const struct p2p_addr *addr)
+{
+    for (size_t i = 0; i < race->count; i++)
+        if (race->at[i].path == P2P_PATH_DIRECT &&
+            p2p_addr_equal(&race->at[i].opt.addr, addr))
+            return true;
+    return false;
+}
+
+/* Addresses that were tried already get no second try. */
+static void
+line_up_named(struct race *race) P2P_REQUIRES(race_lock)
+{
+    const size_t room = sizeof(race->at) / sizeof(race->at[0]);
+    size_t before = race->count;
+
+    for (size_t i = 0; i < race->named_count && race->count < room; i++)
+        if (!is_lined_up(race, &race->named[i]))
+            add_racer(race, P2P_PATH_DIRECT, &race->named[i]);
+    race->named_count = 0;
+    p2p_ladder_name(&race->ladder, race->count - before, p2p_now_ms());
+}
+
 /* True if there is a winner, or nobody is left who could win. */
 static bool
 is_decided(struct race *race, struct racer **winner)
@@ -78,6 +132,7 @@ is_decided(struct race *race, struct racer **winner)
     size_t ended = 0;
 
     p2p_lock(&race->lock);
+    line_up_named(race);
     for (size_t i = 0; i < race->ladder.started; i++) {
         struct racer *racer = &race->at[i];
 
@@ -125,6 +180,7 @@ drive(struct race *race, int stop_fd, struct racer **winner)
         if (err != P2P_OK) { /* no more threads: those that run have to do */
             race->count = race->ladder.direct = race->ladder.started;
             race->ladder.has_relay = false;
+            race->ladder.named = 0;
         }
         if (!wait_for_news(race, stop_fd))
             return P2P_ERR_CANCELLED;
@@ -181,15 +237,11 @@ line_up(struct race *race, const struct p2p_conn_options *opt)
                     can_call, p2p_now_ms());
     if (opt->is_unreached)
         race->ladder.relay_ms = P2P_LADDER_UNREACHED_MS;
-    race->count = p2p_ladder_ways(&race->ladder);
-    for (size_t i = 0; i < race->count; i++) {
-        race->at[i].race = race;
-        race->at[i].opt = *opt;
-        race->at[i].opt.other_count = 0;
-        race->at[i].path = i < race->ladder.direct ? P2P_PATH_DIRECT : P2P_PATH_RELAY;
-        if (i > 0 && i < race->ladder.direct)
-            race->at[i].opt.addr = opt->others[i - 1];
-    }
+    race->opt = opt;
+    for (size_t i = 0; i < race->ladder.direct; i++)
+        add_racer(race, P2P_PATH_DIRECT, i == 0 ? &opt->addr : &opt->others[i - 1]);
+    if (race->ladder.has_relay)
+        add_racer(race, P2P_PATH_RELAY, &opt->addr);
 }
 
 enum p2p_err
