@@ -305,9 +305,9 @@ start_parts(struct ui_app *app)
     app->browse = (struct ui_browse){app->peers, app->jobs};
     app->activity = (struct ui_activity){app->opt.keys_dir, app->identity, app->jobs};
     app->links = (struct ui_links_api){app->opt.keys_dir, app->discovery};
-    app->mirrors = (struct ui_mirrors){.keys_dir = app->opt.keys_dir,
-                                       .folders = &app->folders,
-                                       .events = &app->events};
+    app->mirrors.keys_dir = app->opt.keys_dir;
+    app->mirrors.folders = &app->folders;
+    app->mirrors.events = &app->events;
     ui_peers_use_jobs(app->peers, app->jobs);
     app->access.revoker = ui_revoker_new(&app->access);
     if (app->events.sse == NULL || app->jobs == NULL || app->access.revoker == NULL ||

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "p2p/guardian.h"
@@ -63,20 +64,30 @@ allow_downloads(struct p2p_sandbox_rules *rules, const struct ui_options *opt)
     return err;
 }
 
-/* Folders of mirrors outside of the shared ones. One that is away now needs a restart
- * when it is back. */
+/* Folders of mirrors outside of the shared ones. For one that is new or comes back,
+ * ui_mirrors_tell asks for a new process. */
 static void
-allow_mirrors(struct p2p_sandbox_rules *rules, const struct ui_options *opt)
+allow_mirrors(struct p2p_sandbox_rules *rules, const struct ui_options *opt,
+              struct ui_mirrors *mirrors)
 {
     struct p2p_mirror *jobs;
     size_t count;
 
+    mirrors->allowed_count = 0;
     if (p2p_mirrors_list(opt->keys_dir, &jobs, &count) != P2P_OK)
         return;
-    for (size_t i = 0; i < count; i++)
-        if (!p2p_root_is_missing(jobs[i].base) &&
-            p2p_sandbox_allow(rules, jobs[i].base, P2P_SANDBOX_WRITE) != P2P_OK)
+    for (size_t i = 0; i < count && i < P2P_MIRRORS_MAX; i++) {
+        if (p2p_root_is_missing(jobs[i].base))
+            continue;
+        if (p2p_sandbox_allow(rules, jobs[i].base, P2P_SANDBOX_WRITE) != P2P_OK)
             p2p_log_warn("cannot use the folder of a mirror folder=%s", jobs[i].base);
+        else if (jobs[i].prefix[0] == '\0' &&
+                 p2p_sandbox_watch(rules, jobs[i].base) != P2P_OK)
+            p2p_log_debug("the folder of a mirror is not watched folder=%s",
+                          jobs[i].base);
+        memcpy(mirrors->allowed[mirrors->allowed_count++], jobs[i].id,
+               sizeof(jobs[i].id));
+    }
     free(jobs);
 }
 
@@ -99,7 +110,7 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
     if (err == P2P_OK)
         err = allow_downloads(rules, opt);
     if (err == P2P_OK)
-        allow_mirrors(rules, opt);
+        allow_mirrors(rules, opt, &app->mirrors);
     if (err == P2P_OK && ui_options_find_web(opt, web, sizeof(web)) == P2P_OK)
         err = p2p_sandbox_allow(rules, web, P2P_SANDBOX_READ);
     return err;

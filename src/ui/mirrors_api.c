@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
+#include "p2p/guardian.h"
+#include "p2p/log.h"
 #include "ui/folders/folders.h"
 #include "ui/folders/place.h"
 #include "ui/reply/json.h"
@@ -235,12 +237,27 @@ ui_mirrors_handle_delete(struct http_request *req, void *arg)
     ui_json_reply(&o, req, 200);
 }
 
+static bool
+is_allowed(const struct ui_mirrors *m, const struct p2p_mirror *job)
+{
+    for (size_t i = 0; i < m->allowed_count; i++)
+        if (strcmp(m->allowed[i], job->id) == 0)
+            return true;
+    return false;
+}
+
 void
 ui_mirrors_tell(void *arg, const struct p2p_mirror *job)
 {
     const struct ui_mirrors *m = arg;
     struct http_json_out o;
 
+    if (job->error == P2P_ERR_PERMISSION && !is_allowed(m, job)) {
+        p2p_log_info("a mirror has a folder that is new to p2p-ui, so the serving "
+                     "process is replaced folder=%s",
+                     job->base);
+        p2p_guardian_replace();
+    }
     ui_json_begin(&o, 1024);
     put_job(&o, "mirror", job);
     http_json_end(&o, '}');

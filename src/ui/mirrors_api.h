@@ -15,6 +15,10 @@ struct ui_mirrors {
     const struct ui_folders *folders;
     const struct ui_events *events;
     struct p2p_keeper *keeper; /* owned by the program */
+    /* Those whose folder was there when this process began, so that its sandbox lets
+     * them in. */
+    char allowed[P2P_MIRRORS_MAX][P2P_MIRROR_ID_LEN + 1];
+    size_t allowed_count;
 };
 
 /* GET: all mirrors. */
@@ -29,7 +33,8 @@ void ui_mirrors_handle_act(struct http_request *req, void *mirrors);
 /* DELETE: forgets one; its files stay. */
 void ui_mirrors_handle_delete(struct http_request *req, void *mirrors);
 
-/* For the keeper: sends the event `mirror`. */
+/* For the keeper: sends the event `mirror`. If a mirror has a folder that the sandbox
+ * keeps out because it is new, asks for a process with a sandbox of its own. */
 void ui_mirrors_tell(void *mirrors, const struct p2p_mirror *job);
 
 #endif

@@ -153,3 +153,20 @@ def test_news_arrive_at_once_and_kill_9_loses_nothing(suite):
 
 def source_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_p2p_ui_mirrors_into_a_folder_that_is_new_to_it(suite):
+    """Its sandbox does not know the folder, so it gets a new one, without a restart."""
+    peer = suite.peer(name="far", files={"f/a": b"one"})
+    ui = suite.ui(name="near")
+    target = suite.folder / "elsewhere"
+    add = ("mirror", "add", f"{peer.where}/f", "--to", target, "--keys-dir", ui.folder / "keys")
+    suite.p2p(*add, "--discovery", NO_REGISTRY, "--no-mdns", "--shared-dir", ui.shared, check=True)
+    wait_until(lambda: (target / "a").exists(), 60, f"the file is here: {ui.stderr()[-2000:]}")
+
+    def is_in_step():
+        (job,) = ui.api.json("/api/mirrors")["mirrors"]
+        return job["state"] == "in_step"
+
+    wait_until(is_in_step, 60, "both folders are in step")
+    ui.stop()

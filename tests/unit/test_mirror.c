@@ -11,9 +11,52 @@
 
 #include <cmocka.h>
 
+#include <ctype.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "core/mirror/mirror_internal.h"
+#include "core/mirror/round.h"
 #include "dl_fixture.h"
 #include "p2p/versions.h"
+
+/* ---- A file system that does not tell upper from lower case ---- */
+
+static bool folds;
+
+static const char *
+folded(const char *name, char out[P2P_NAME_MAX + 1])
+{
+    if (!folds)
+        return name;
+    snprintf(out, P2P_NAME_MAX + 1, "%s", name);
+    for (char *p = out; *p != '\0'; p++)
+        *p = (char)tolower((unsigned char)*p);
+    return out;
+}
+
+int
+openat(int dir, const char *name, int flags, ...)
+{
+    char lower[P2P_NAME_MAX + 1];
+    unsigned mode = 0;
+    va_list args;
+
+    va_start(args, flags);
+    if ((flags & O_CREAT) != 0)
+        mode = va_arg(args, unsigned);
+    va_end(args);
+    return (int)syscall(SYS_openat, dir, folded(name, lower), flags, mode);
+}
+
+int
+mkdirat(int dir, const char *name, mode_t mode)
+{
+    char lower[P2P_NAME_MAX + 1];
+
+    return (int)syscall(SYS_mkdirat, dir, folded(name, lower), mode);
+}
 
 /* ---- Decisions ---- */
 
@@ -407,6 +450,62 @@ an_empty_folder_here_is_not_the_mirror(void **state)
     free(away);
 }
 
+static void
+names_that_are_one_file(void **state)
+{
+    struct fixture *f = *state;
+    struct p2p_mirror_file file;
+    struct p2p_applied_file put;
+    const struct p2p_round_step steps[] = {
+        {.name = "B"},
+        {.name = "Dir/x", .source = &file},
+        {.name = "a", .source = &file, .known = &put},
+        {.name = "A", .source = &file},
+        {.name = "b", .source = &file},
+        {.name = "dir/X", .source = &file, .known = &put},
+        {.name = "dir/y", .source = &file},
+        {.name = "\xc3\xa9", .source = &file},
+    };
+    enum { COUNT = sizeof(steps) / sizeof(steps[0]) };
+    const size_t none = (size_t)-1;
+    const size_t right[COUNT] = {4, 5, none, 2, none, none, none, none};
+    size_t same[COUNT];
+    int dir = p2p_root_fd(f->root);
+
+    scratch_put(&f->scratch, "root/a", "text");
+    assert_int_equal(mkdirat(dir, ".p2p-names", 0700), 0); /* by a killed program */
+    close(openat(dir, ".p2p-names/b", O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(p2p_round_same_names(dir, steps, COUNT, same), P2P_OK);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(same[i], none);
+    folds = true;
+    assert_int_equal(p2p_round_same_names(dir, steps, COUNT, same), P2P_OK);
+    folds = false;
+    assert_memory_equal(same, right, sizeof(same));
+    assert_false(scratch_has(&f->scratch, "root/.p2p-names"));
+    assert_true(scratch_holds(&f->scratch, "root/a", "text"));
+}
+
+/* The second of two such names is left out, and said. */
+static void
+upper_and_lower_case(void **state)
+{
+    struct fixture *f = *state;
+    struct p2p_mirror job = start_mirror(f);
+
+    folds = true;
+    fake_peer_add(&f->peers[0], "dir/README", (const uint8_t *)"1", 1, CHUNK);
+    fake_peer_add(&f->peers[0], "dir/readme", (const uint8_t *)"2", 1, CHUNK);
+    run_round(f, &job);
+    folds = false;
+    assert_int_equal(job.state, P2P_MIRROR_WAITING);
+    assert_int_equal(job.error, P2P_ERR_TARGET_NAME);
+    assert_int_equal(job.todo, 1);
+    assert_true(scratch_holds(&f->scratch, "root/copy/README", "1"));
+    assert_false(scratch_has(&f->scratch, "root/copy/readme"));
+    stop_peers(f);
+}
+
 /* ---- The keeper ---- */
 
 static void
@@ -457,6 +556,8 @@ main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(an_empty_folder_here_is_not_the_mirror, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(names_that_are_one_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(upper_and_lower_case, setup, teardown),
         cmocka_unit_test_setup_teardown(a_keeper_runs_the_jobs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

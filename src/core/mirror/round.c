@@ -57,8 +57,7 @@ open_target(struct p2p_round *r)
             "the folder here is missing or empty: mount its disk; nothing was changed");
     else if (err == P2P_ERR_PERMISSION)
         say(job, P2P_MIRROR_FAILED, err,
-            "this program may not write to the folder here: if it is p2p-ui, restart "
-            "it once, because the folder is new to it");
+            "this program may not write to the folder here: change its owner or mode");
     else if (err != P2P_OK)
         say(job, P2P_MIRROR_FAILED, err, "cannot open the folder here: %s",
             p2p_err_text(err));
@@ -137,7 +136,7 @@ sum_up(struct p2p_round *r, enum p2p_err err)
 
     for (size_t i = 0; i < r->count; i++)
         job->todo += r->steps[i].act == P2P_MIRROR_LATER;
-    job->todo += r->failed + job->held_changes + job->held_removals;
+    job->todo += r->failed + r->folded + job->held_changes + job->held_removals;
     if (p2p_round_is_stopped(r))
         return;
     if (p2p_err_is_space(err))
@@ -150,6 +149,11 @@ sum_up(struct p2p_round *r, enum p2p_err err)
             r->failed, p2p_err_text(r->failure));
     else if (job->held_changes + job->held_removals > 0)
         say_waiting(r);
+    else if (r->folded > 0)
+        say(job, P2P_MIRROR_WAITING, P2P_ERR_TARGET_NAME,
+            "%zu files have a name that is the same here as that of another file, in "
+            "upper or lower case: rename them at the source",
+            r->folded);
     else if (job->todo > 0)
         say(job, P2P_MIRROR_WORKING, P2P_OK, "%llu files are looked at again soon",
             (unsigned long long)job->todo);
@@ -165,6 +169,8 @@ run(struct p2p_round *r)
 {
     enum p2p_err err = p2p_round_compare(r);
 
+    if (err == P2P_OK)
+        err = p2p_round_fold(r);
     if (err == P2P_OK)
         err = p2p_round_confirm(r);
     if (err == P2P_OK)

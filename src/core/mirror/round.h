@@ -4,6 +4,7 @@
  *
  *     round.c          opens both sides, runs the parts below in this order, sums up
  *     round_compare.c  the source's list, the folder here and the record: what to do
+ *     round_fold.c     names that are one file here
  *     round_hold.c     which removals and replacements wait
  *     round_fetch.c    downloads
  *     round_finish.c   removes, and records what is here
@@ -41,6 +42,7 @@ struct p2p_round {
     size_t count;
     const char **names; /* of the source */
     bool is_braked, no_history;
+    size_t folded; /* names that are one file here with another one */
     size_t failed;
     enum p2p_err failure; /* of the first file that failed */
 };
@@ -53,6 +55,13 @@ bool p2p_round_name_here(const struct p2p_round *r, const char *name,
 
 /* Makes the steps of all names of both lists, and decides about each. */
 P2P_MUST_CHECK enum p2p_err p2p_round_compare(struct p2p_round *r);
+/* Leaves out names that the file system here takes for those of other files. */
+P2P_MUST_CHECK enum p2p_err p2p_round_fold(struct p2p_round *r);
+/* For each step, the number of the one whose file it would share in this folder;
+ * (size_t)-1: it has its own. */
+P2P_MUST_CHECK enum p2p_err p2p_round_same_names(int dir,
+                                                 const struct p2p_round_step *steps,
+                                                 size_t count, size_t *same);
 /* Puts off the removals of names that may only be missing in this list. */
 P2P_MUST_CHECK enum p2p_err p2p_round_confirm(struct p2p_round *r);
 /* Holds back what the brake holds, or what the history has no room for. Counts the
