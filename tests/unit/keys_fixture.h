@@ -1,5 +1,5 @@
-/* keys_fixture - a separate keys directory for each test. All have the same key pair.
- */
+/* keys_fixture - a separate keys directory for each test. All have the same key pair,
+ * unless a test asks for another one. */
 #ifndef P2P_KEYS_FIXTURE_H
 #define P2P_KEYS_FIXTURE_H
 
@@ -25,21 +25,35 @@ keys_open(const struct keys *k)
     return identity;
 }
 
-static UNUSED_OK int
-keys_setup(void **state)
+/* Puts key pair `i` of tests/vectors/keys into the new folder keys/. */
+static UNUSED_OK void
+keys_put(struct scratch *scratch, unsigned i)
+{
+    char pem[4096];
+
+    scratch_folder(scratch, "keys");
+    assert_int_equal(chmod(scratch_path(scratch, "keys"), 0700), 0);
+    scratch_put_bytes(scratch, "keys/private_key.pem", pem, test_key_read(i, pem));
+    assert_int_equal(chmod(scratch_path(scratch, "keys/private_key.pem"), 0600), 0);
+}
+
+static UNUSED_OK struct keys *
+keys_new(unsigned i)
 {
     struct keys *k = calloc(1, sizeof(*k));
-    char pem[4096];
 
     assert_non_null(k);
     scratch_make(&k->scratch);
-    scratch_folder(&k->scratch, "keys");
     snprintf(k->dir, sizeof(k->dir), "%s/keys", k->scratch.dir);
-    scratch_put_bytes(&k->scratch, "keys/private_key.pem", pem,
-                      test_key_read(TEST_KEYS - 1, pem));
-    assert_int_equal(chmod(scratch_path(&k->scratch, "keys/private_key.pem"), 0600), 0);
+    keys_put(&k->scratch, i);
     k->identity = keys_open(k);
-    *state = k;
+    return k;
+}
+
+static UNUSED_OK int
+keys_setup(void **state)
+{
+    *state = keys_new(TEST_KEYS - 1);
     return 0;
 }
 

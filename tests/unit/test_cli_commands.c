@@ -21,9 +21,9 @@
 #include "cli/machine/dashboard.h"
 #include "cli/machine/shared.h"
 #include "cli/send/link.h"
+#include "keys_fixture.h"
 #include "p2p/path.h"
 #include "p2p/versions.h"
-#include "scratch.h"
 
 enum { TEXT_MAX = 16384, WORDS_MAX = 16 };
 
@@ -174,7 +174,8 @@ an_identity_is_made_and_shown(void **state)
     char words[300], id[65] = "";
 
     (void)state;
-    snprintf(words, sizeof(words), "id --keys-dir %s", scratch_path(&scratch, "keys"));
+    snprintf(words, sizeof(words), "id --keys-dir %s",
+             scratch_path(&scratch, "new-keys"));
     assert_int_equal(run(cmd_id, words), 0);
     assert_int_equal(sscanf(out, "%64[0-9a-f]", id), 1);
     assert_int_equal(strlen(id), 64);
@@ -470,6 +471,7 @@ set_up(void **state)
     setenv("P2P_HOME", scratch.dir,
            1); /* the files of the user who runs the tests are not changed */
     setenv("HOME", scratch.dir, 1);
+    keys_put(&scratch, 0);
     scratch_folder(&scratch, "shared");
     scratch_folder(&scratch, "downloads");
     return chdir(scratch.dir);

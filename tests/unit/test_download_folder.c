@@ -257,7 +257,7 @@ pauses_of_no_length_stop_nothing(void **state)
 static void
 pauses_while_it_is_listed_lose_no_file(void **state)
 {
-    enum { COUNT = 2000 };
+    enum { COUNT = 1000 };
     struct fixture *f = *state;
 
     begin_folder(f, 1);
@@ -267,7 +267,7 @@ pauses_while_it_is_listed_lose_no_file(void **state)
         fake_peer_add(&f->peers[0], name, f->data, 0, CHUNK);
     }
     begin(f);
-    for (unsigned i = 0; i < 60; i++) {
+    for (unsigned i = 0; i < 40; i++) {
         usleep(4000 + 300 * (i % 20));
         p2p_download_pause(f->dl);
         usleep(3000);

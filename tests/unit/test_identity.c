@@ -292,7 +292,16 @@ rotation_does_not_lose_the_passphrase(void **state)
     assert_int_equal(p2p_identity_rotate(k->dir, "correct horse", false, &id), P2P_OK);
     assert_int_equal(try_open(k->dir, false, silent, why), P2P_ERR_PASSPHRASE);
     assert_int_equal(try_open(k->dir, false, right, why), P2P_OK);
+}
 
+static void
+rotation_drops_the_passphrase_when_it_shall(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id id;
+    char why[300];
+
+    assert_int_equal(p2p_identity_protect(k->identity, "correct horse"), P2P_OK);
     assert_int_equal(p2p_identity_rotate(k->dir, NULL, true, &id), P2P_OK);
     assert_int_equal(try_open(k->dir, false, NULL, why), P2P_OK);
 }
@@ -375,6 +384,7 @@ main(void)
         WITH_KEYS(passphrases_come_from_files_and_descriptors),
         WITH_KEYS(rotation_keeps_the_old_key),
         WITH_KEYS(rotation_does_not_lose_the_passphrase),
+        WITH_KEYS(rotation_drops_the_passphrase_when_it_shall),
         WITH_KEYS(a_first_key_gets_the_passphrase_that_is_set),
         WITH_KEYS(programs_that_start_at_once_share_one_key),
     };

@@ -130,11 +130,7 @@ set_up(void **state)
     scratch_put(&w->scratch, "s/b", "");
     keys_setup(&keys);
     w->own = keys;
-    w->other = calloc(1, sizeof(*w->other));
-    assert_non_null(w->other);
-    scratch_make(&w->other->scratch);
-    snprintf(w->other->dir, sizeof(w->other->dir), "%s/keys", w->other->scratch.dir);
-    w->other->identity = keys_open(w->other);
+    w->other = keys_new(0);
     struct p2p_shares_folders folders = {.count = 1};
     size_t failed;
 
@@ -640,7 +636,7 @@ a_change_without_a_poke_is_told_with_the_next_heartbeat(void **state)
     struct announcer_options opt = {.identity = w->own->identity,
                                     .shares = w->shares,
                                     .port = 9000,
-                                    .heartbeat_ms = 100,
+                                    .heartbeat_ms = 500,
                                     .tick = no_tick};
     struct announcer *announcer;
     const char *url = fake.url;
