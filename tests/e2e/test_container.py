@@ -35,7 +35,9 @@ class Node:
             "P2P_WEB_DIR": str(ROOT / "web"), "P2P_HOST": "127.0.0.1", "P2P_DISCOVERY": "http://127.0.0.1:9", **more,
         }  # fmt: skip
         self.log = open(folder / "log", "wb")
-        self.process = subprocess.Popen([ENTRYPOINT, *words], cwd=folder, env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        # A shell cannot trap what was ignored before, as SIGHUP is when the tests run with nohup.
+        command = ["env", "--default-signal=HUP", ENTRYPOINT, *words]
+        self.process = subprocess.Popen(command, cwd=folder, env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
     def text(self):
         return (self.folder / "log").read_text(errors="replace")
@@ -242,7 +244,7 @@ def base_of(buildah, folder):
     if shutil.which("mmdebstrap") is None:
         pytest.skip("no registry can be reached, and mmdebstrap is not installed")
     if not tar.exists():
-        made = subprocess.run(["mmdebstrap", "--variant=minbase", "bookworm", tar], capture_output=True, text=True, check=False)
+        made = subprocess.run(["mmdebstrap", "--variant=minbase", "bookworm", tar], capture_output=True, text=True, check=False, timeout=3600)
         if made.returncode != 0:
             tar.unlink(missing_ok=True)
             pytest.skip(f"no base image: {made.stderr[-300:]}")
@@ -261,7 +263,7 @@ def test_buildah_makes_the_image(tmp_path):
     store = ["buildah", f"--root={tmp_path}/store", f"--runroot={tmp_path}/run", "--storage-driver=vfs"]
 
     def buildah(*words, check=True):
-        done = subprocess.run([*store, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run([*store, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=3600)
         assert not check or done.returncode == 0, done.stderr[-3000:]
         return done
 
