@@ -18,8 +18,10 @@ _p2p_commands() {
 
 _p2p_verbs() { # of one command: the lower-case words between the bars of its usage line
     "$program" "$1" --help 2>/dev/null | awk '
-        sub(/^Usage: .*\[options\] */, "") {
-            for (n = split($0, word, "|"); n > 0; n--) {
+        /^Usage: /, /^$/ { sub(/^ +/, " "); usage = usage $0 }
+        END {
+            if (!sub(/^Usage: .*\[options\] */, "", usage)) exit
+            for (n = split(usage, word, "|"); n > 0; n--) {
                 gsub(/[][]/, "", word[n]); sub(/^ +/, "", word[n]); sub(/ .*/, "", word[n])
                 if (word[n] ~ /^[a-z]+$/ && word[n] != "all") print word[n]
             }

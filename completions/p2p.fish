@@ -14,14 +14,18 @@ function __p2p_options # with the whole description, which --help wraps
 end
 
 function __p2p_commands
-    $argv help 2>/dev/null | string replace -rf '^  ([a-z]+) .*  (\S.*)$' '$1\t$2'
+    $argv help 2>/dev/null | awk '
+        /^  [a-z]/ { name = $1; if (!sub(/^  [^ ]+( [^ ]+)*  +/, "")) next }
+        name != "" { sub(/^ +/, ""); print name "\t" $0; name = "" }'
     printf 'help\tshow the help of a command\n'
 end
 
 function __p2p_verbs # of one command: the lower-case words between the bars of its usage line
     $argv[1] $argv[2] --help 2>/dev/null | awk '
-        sub(/^Usage: .*\[options\] */, "") {
-            for (n = split($0, word, "|"); n > 0; n--) {
+        /^Usage: /, /^$/ { sub(/^ +/, " "); usage = usage $0 }
+        END {
+            if (!sub(/^Usage: .*\[options\] */, "", usage)) exit
+            for (n = split(usage, word, "|"); n > 0; n--) {
                 gsub(/[][]/, "", word[n]); sub(/^ +/, "", word[n]); sub(/ .*/, "", word[n])
                 if (word[n] ~ /^[a-z]+$/ && word[n] != "all") print word[n]
             }

@@ -48,6 +48,8 @@ static const struct cli_command commands[] = {
 };
 #define COUNT (sizeof(commands) / sizeof(commands[0]))
 
+enum { SUMMARY_COLUMN = 28 }; /* no line is longer than 80 columns */
+
 static void
 print_usage(FILE *out)
 {
@@ -55,7 +57,9 @@ print_usage(FILE *out)
                  "Usage: p2p COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; i < COUNT && commands[i].summary != NULL; i++) {
         int n = fprintf(out, "  %s %s", commands[i].name, commands[i].arguments);
-        fprintf(out, "%*s%s\n", n < 39 ? 40 - n : 2, "", commands[i].summary);
+        if (n >= SUMMARY_COLUMN)
+            n = fprintf(out, "\n") - 1;
+        fprintf(out, "%*s%s\n", SUMMARY_COLUMN - n, "", commands[i].summary);
     }
     fprintf(out, "\np2p COMMAND --help shows the options of a command.\n");
 }

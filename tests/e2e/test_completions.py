@@ -233,6 +233,9 @@ def test_ids_complete_where_they_begin_so(module_suite, world):
     assert names(module_suite, world, "peers", peer_id[:5]) == [peer_id[:16]]
     assert names(module_suite, world, "peers") == ["Kitchen"]
     assert names(module_suite, world, "peers", "kitch") == []
+    # Once only, also when it is known and online.
+    module_suite.p2p("peers", "trust", peer_id, "--no-mdns", env={"P2P_CONFIG": world["HOME"] + "/p2p.conf"}, check=True)
+    assert names(module_suite, world, "peers", "Kit") == ["Kitchen"]
 
 
 def test_tab_makes_nothing_and_says_nothing(module_suite, tmp_path):

@@ -7,7 +7,8 @@ import pytest
 
 from conftest import BIN, ROOT
 
-COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "send", "inbox", "init", "config", "doctor"]
+COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "send", "inbox", "init", "config", "doctor",
+            "receive", "folder", "link", "history", "restore", "versions", "mirror", "keeper"]  # fmt: skip
 PROGRAMS = [["p2p-peer"], ["p2p-ui"], ["p2p-discovery"], ["p2p-relay"], *(["p2p", command] for command in COMMANDS)]
 
 
@@ -29,6 +30,14 @@ def test_the_manual_has_every_option(words):
     listed = options(*words)
     assert len(listed) > 3
     assert [o for o in listed if not re.search(rf"^\.BR {o}( |$)", text, re.M)] == []
+
+
+def test_the_help_fits_a_terminal_and_lists_every_command():
+    text = subprocess.run([BIN / "p2p", "help"], capture_output=True, text=True, check=True).stdout
+    assert sorted(re.findall(r"^  ([a-z]+)", text, re.M)) == sorted(COMMANDS)
+    for words in PROGRAMS:
+        text += subprocess.run([BIN / words[0], *words[1:], "--help"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in text.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("words", PROGRAMS[:4], ids=" ".join)

@@ -57,31 +57,46 @@ offer_peer(const struct p2p_id *id, const char *name, const char *beginning)
 
 /* A key with a passphrase stays closed; then only peers online are offered. */
 static void
-offer_known(const struct cli_common *common, const char *beginning)
+list_known(const struct cli_common *common, struct p2p_known_peer **known,
+           size_t *count)
 {
     struct p2p_identity *identity = NULL;
-    struct p2p_known_peer *known = NULL;
-    size_t count = 0;
 
     if (p2p_identity_open(common->keys_dir, false, NULL, NULL, &identity, NULL, 0) ==
-            P2P_OK &&
-        p2p_known_list(identity, &known, &count) == P2P_OK)
-        for (size_t i = 0; i < count; i++)
-            offer_peer(&known[i].id, p2p_known_name(&known[i], NULL), beginning);
-    free(known);
+        P2P_OK)
+        (void)!p2p_known_list(identity, known, count); /* none */
     p2p_identity_close(identity);
 }
 
-static void
-offer_online(struct p2p_discovery *d, const char *beginning)
+/* Whether the peer was offered by the same name, or has none here and one there. */
+static bool
+is_offered(const struct p2p_known_peer *known, size_t count,
+           const struct p2p_peer_info *peer)
 {
-    struct p2p_peer_list peers = {0};
+    for (size_t i = 0; i < count; i++)
+        if (p2p_id_equal(&known[i].id, &peer->id))
+            return peer->about.name[0] == '\0' ||
+                   strcmp(p2p_known_name(&known[i], NULL), peer->about.name) == 0;
+    return false;
+}
 
-    if (d == NULL || p2p_discovery_peers(d, &peers) != P2P_OK)
-        return;
-    for (size_t i = 0; i < peers.count; i++)
-        offer_peer(&peers.at[i].id, peers.at[i].about.name, beginning);
+static void
+offer_peers(const struct cli_common *common, struct p2p_discovery *d,
+            const char *beginning)
+{
+    struct p2p_known_peer *known = NULL;
+    struct p2p_peer_list peers = {0};
+    size_t count = 0;
+
+    list_known(common, &known, &count);
+    for (size_t i = 0; i < count; i++)
+        offer_peer(&known[i].id, p2p_known_name(&known[i], NULL), beginning);
+    if (d != NULL && p2p_discovery_peers(d, &peers) == P2P_OK)
+        for (size_t i = 0; i < peers.count; i++)
+            if (!is_offered(known, count, &peers.at[i]))
+                offer_peer(&peers.at[i].id, peers.at[i].about.name, beginning);
     p2p_peer_list_clear(&peers);
+    free(known);
 }
 
 /* ---- Files ---- */
@@ -142,8 +157,7 @@ offer_from_registry(const struct cli_common *common, const char *kind,
         p2p_discovery_open(urls->at, urls->count, common->timeout_ms, &d) != P2P_OK)
         d = NULL;
     if (peers) {
-        offer_known(common, beginning);
-        offer_online(d, beginning);
+        offer_peers(common, d, beginning);
     } else {
         offer_files(d, beginning);
     }

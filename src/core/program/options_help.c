@@ -4,7 +4,7 @@
 
 #include "core/program/options_internal.h"
 
-enum { HELP_COLUMN = 28, LINE_COLUMNS = 80, DEFAULT_MAX = 256 };
+enum { HELP_COLUMN = 28, LINE_COLUMNS = 80, DEFAULT_MAX = 256, USAGE_MAX = 512 };
 
 /* The default value in the form a person would write it; empty when there is none to
  * show. */
@@ -90,8 +90,14 @@ print_option(const struct p2p_option *option, const void *field)
 void
 p2p_options_print_help(const struct p2p_option_parse *parse)
 {
+    char usage[USAGE_MAX];
+
     print_wrapped(parse->set->summary, 0, 0);
-    printf("\n\nUsage: %s %s\n\nOptions:\n", parse->set->program, parse->set->usage);
+    printf("\n\n");
+    snprintf(usage, sizeof(usage), "Usage: %s %s", parse->set->program,
+             parse->set->usage);
+    print_wrapped(usage, 0, 4);
+    printf("\n\nOptions:\n");
     for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS; i++) {
         void *field;
         const struct p2p_option *option = p2p_option_at(parse, i, &field);
