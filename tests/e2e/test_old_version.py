@@ -145,6 +145,25 @@ def test_the_command_line(machine, registry_is, peer_is, client_is):
     assert (out / "album" / "two.txt").read_bytes() == b"two"
 
 
+def test_a_mirror_of_an_old_peer(machine):
+    """It tells no changes, so each round reads its list."""
+    peer = machine.peer("old", machine.registry("old"))
+    target, album = machine.folder / "copy", machine.folder / "peer" / "shared" / "album"
+    ask = ("--discovery", NO_REGISTRY)
+    machine.p2p("new", "mirror", "add", f"{peer.where}/album", "--to", target, "--delete", "--no-mdns", *ask)
+    keeper = machine.command("new", "keeper", "--every", "1s", *ask)
+    try:
+        wait_until(lambda: (target / "two.txt").exists(), 60, "the files")
+        (album / "one.txt").write_bytes(b"changed")
+        (album / "three.txt").write_bytes(b"three")
+        (album / "two.txt").unlink()
+        right = {"one.txt": b"changed", "three.txt": b"three"}
+        wait_until(lambda: {f.name: f.read_bytes() for f in target.glob("*.txt")} == right, 60, "the changes")
+    finally:
+        keeper.kill()
+        keeper.communicate(timeout=30)
+
+
 @pytest.mark.parametrize("registry_is, peer_is, client_is", PAIRINGS, ids=["-".join(p) for p in PAIRINGS])
 def test_the_dashboard(machine, registry_is, peer_is, client_is):
     """The dashboard of a machine beside the peer of the same version there."""

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from conftest import NO_REGISTRY, wait_until
+from file_systems import mounted
 
 
 def quoted(name):
@@ -132,6 +133,32 @@ def test_a_download_keeps_what_it_replaces(suite):
     assert (target / "f").read_bytes() == b"new"
     suite.p2p("restore", "f", "--shared-dir", target, check=True)
     assert (target / "f").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("kind", ["btrfs", "xfs"])
+def test_large_files_are_kept_where_blocks_can_be_shared(suite, kind):
+    """The copy of a file that is larger than copy-max takes no space."""
+    data = os.urandom(24 << 20)
+    with mounted(kind, suite.folder / "peer" / "shared") as shared:
+        (shared / "film").write_bytes(data)
+        os.sync()
+        before = os.statvfs(shared)
+        peer = suite.peer(name="peer")
+        wait_until(lambda: [*(shared / ".p2p/versions").glob("??/" + "?" * 64)], 60, "a copy")
+        os.sync()
+        after = os.statvfs(shared)
+        assert (before.f_bfree - after.f_bfree) * before.f_frsize < len(data) // 2, "it shares its blocks"
+        with open(shared / "film", "r+b") as film:  # in place
+            film.write(b"another beginning")
+
+        def versions():
+            run = suite.p2p("history", "film", "--shared-dir", shared, "--json")
+            return json.loads(run.stdout)["versions"] if run.returncode == 0 else []
+
+        assert wait_until(versions, 60, "a version")[0]["kept"]
+        suite.p2p("restore", "film", "--version", "1", "--shared-dir", shared, check=True)
+        assert (shared / "film").read_bytes() == data
+        peer.stop()
 
 
 def test_a_peer_keeps_what_other_programs_change(suite):
