@@ -245,8 +245,8 @@ struct p2p_download_pieces {
     uint32_t size;  /* bytes of a piece */
     unsigned cell_count;
     struct p2p_download_cell {
-        uint8_t done; /* percent of its pieces that are here */
-        int sender;   /* of most of them, in `senders`; -1: none in this run */
+        uint8_t done;  /* percent of its pieces that are here */
+        int8_t sender; /* of most of them, in `senders`; -1: none in this run */
     } cells[P2P_DOWNLOAD_CELLS_MAX];
     unsigned sender_count;
     struct p2p_download_sender {

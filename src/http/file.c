@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "http/internal.h"
+#include "http/wait.h"
 
 /* ---- header values ---- */
 
@@ -218,22 +219,42 @@ fail_range(struct http_request *req, uint64_t size)
 
 #define BLOCK (128u * 1024)
 
+struct reply_source {
+    struct http_source_of_bytes bytes;
+    struct http_request *req; /* it lasts as long as its answer is read */
+};
+
+/* The library calls it again when the request was resumed. */
 static ssize_t
 read_source(void *arg, uint64_t pos, char *out, size_t max)
 {
-    const struct http_source_of_bytes *source = arg;
-    ssize_t n = source->read(source->arg, out, max);
+    const struct reply_source *source = arg;
+    struct http_waitlist *list = source->bytes.list;
 
     (void)pos; /* the library reads in order */
-    return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
+    for (;;) {
+        uint64_t seen = list != NULL ? http_waitlist_generation(list) : 0;
+        ssize_t n = source->bytes.read(source->bytes.arg, out, max);
+
+        if (n > 0)
+            source->req->has_waited = false;
+        if (n > 0)
+            return n;
+        if (n < 0 || list == NULL)
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        if (http_wait(source->req, list, seen, source->bytes.wait_ms))
+            return 0;
+        if (http_wait_is_over(source->req))
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
 }
 
 static void
 end_source(void *arg)
 {
-    struct http_source_of_bytes *source = arg;
+    struct reply_source *source = arg;
 
-    source->end(source->arg);
+    source->bytes.end(source->bytes.arg);
     free(source);
 }
 
@@ -242,14 +263,15 @@ static struct MHD_Response *
 respond_from_source(struct http_request *req, const struct http_source_of_bytes *given,
                     uint64_t first, uint64_t len)
 {
-    struct http_source_of_bytes *source = malloc(sizeof(*source));
+    struct reply_source *source = malloc(sizeof(*source));
     enum p2p_err err = source != NULL ? given->begin(given->arg, first) : P2P_ERR_NOMEM;
     struct MHD_Response *r = NULL;
 
     if (err != P2P_OK) {
         http_fail_err(req, err, NULL);
     } else {
-        *source = *given;
+        *source = (struct reply_source){*given, req};
+        req->has_waited = false; /* each piece has its own time */
         r = MHD_create_response_from_callback(len, BLOCK, read_source, source,
                                               end_source);
     }

@@ -9,15 +9,23 @@
 
 #include "http/http.h"
 
+struct http_waitlist;
+
 /* Bytes that are made while they are sent, in order and by one thread at a time. */
 struct http_source_of_bytes {
     /* Called once, before the first read: the answer begins at byte `first`. */
     enum p2p_err (*begin)(void *arg, uint64_t first);
     /* Makes 1 to `max` of the bytes that follow. Returns their number; -1: the answer
-     * is broken off. Runs on a thread of the server, so it may wait for a disk only. */
+     * is broken off; 0, with a list: they are not there yet. Runs on a thread of the
+     * server, so it may wait for a disk only. */
     ssize_t (*read)(void *arg, void *out, size_t max);
     void (*end)(void *arg); /* the last call */
     void *arg;
+    /* May be NULL: is woken when there may be more bytes. Meanwhile the request waits
+     * there without a thread, at most wait_ms for each piece; then, or when its client
+     * has gone, the answer is broken off. */
+    struct http_waitlist *list;
+    unsigned wait_ms;
 };
 
 struct http_file {

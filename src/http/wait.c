@@ -160,6 +160,12 @@ http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
     return can_wait;
 }
 
+bool
+http_wait_is_over(const struct http_request *req)
+{
+    return p2p_now_ms() >= req->wait_deadline_ms || req->server->is_stopping;
+}
+
 size_t
 http_waitlist_count(struct http_waitlist *list)
 {

@@ -34,6 +34,9 @@ void http_waitlist_wake(struct http_waitlist *list);
 bool http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
                unsigned wait_ms);
 
+/* After http_wait was false: true if the request should not wait any more. */
+bool http_wait_is_over(const struct http_request *req);
+
 /* Requests that wait now. */
 size_t http_waitlist_count(struct http_waitlist *list);
 

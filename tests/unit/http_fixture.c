@@ -21,7 +21,7 @@ struct http_waitlist *waiters;
 struct http_sse *events;
 _Atomic int version, uploads_freed, gate_is_open;
 _Atomic uint64_t last_serial, last_ended;
-_Atomic int n_ended;
+_Atomic int n_ended, n_arrived, arrivals_ended;
 
 static struct http_prepared *prepared;
 int pages_fd = -1;
@@ -84,6 +84,52 @@ get_page(struct http_request *req, void *app)
 {
     (void)app;
     http_reply_static(req, pages_fd, http_param(req, "path"));
+}
+
+/* "0123456789", of which n_arrived bytes are there. */
+static enum p2p_err
+begin_arrivals(void *arg, uint64_t first)
+{
+    *(uint64_t *)arg = first;
+    return P2P_OK;
+}
+
+static ssize_t
+read_arrivals(void *arg, void *out, size_t max)
+{
+    uint64_t *at = arg;
+
+    if (n_arrived < 0)
+        return -1;
+    if (*at >= (uint64_t)n_arrived || max == 0)
+        return 0;
+    *(char *)out = "0123456789"[(*at)++];
+    return 1;
+}
+
+static void
+end_arrivals(void *arg)
+{
+    free(arg);
+    arrivals_ended++;
+}
+
+static void
+get_arrivals(struct http_request *req, void *app)
+{
+    uint64_t wait_ms;
+    struct http_source_of_bytes source = {.begin = begin_arrivals,
+                                          .read = read_arrivals,
+                                          .end = end_arrivals,
+                                          .arg = calloc(1, sizeof(uint64_t)),
+                                          .list = waiters};
+
+    (void)app;
+    if (source.arg == NULL || !http_query_u64(req, "wait_ms", 0, 60000, 0, &wait_ms))
+        return;
+    source.wait_ms = (unsigned)wait_ms;
+    http_reply_file(req, &(struct http_file){
+                             .fd = -1, .source = &source, .size = 10, .etag = "tag"});
 }
 
 static void
@@ -177,6 +223,7 @@ static const struct http_route routes[] = {
     {"GET", "/pages/{path*}", get_page, 0, 0, 0},
     {"GET", "/long", get_long, 0, 0, 0},
     {"GET", "/nothing", get_nothing, 0, 0, 0},
+    {"GET", "/arrivals", get_arrivals, 0, 0, 0},
     {"POST", "/upload", post_upload, 0, HTTP_MULTIPART, 0},
     {0},
 };

@@ -7,7 +7,9 @@
  * /json (POST, PUT; 1000 bytes at most), /version (long poll), /events (SSE, 3 kept),
  * /pages/{path*} (a folder with index.html, page.js with a packed
  * copy, and a link out of it), /long (waits for the
- * gate in a worker), /nothing (a handler that forgets to answer), /upload (multipart).
+ * gate in a worker), /nothing (a handler that forgets to answer), /upload (multipart),
+ * /arrivals (ten bytes, of which the first n_arrived are there; below 0: it breaks
+ * off).
  */
 #ifndef TESTS_UNIT_HTTP_FIXTURE_H
 #define TESTS_UNIT_HTTP_FIXTURE_H
@@ -33,8 +35,8 @@ extern _Atomic int version;          /* what /version answers */
 extern _Atomic int uploads_freed;    /* how often an upload's state was released */
 extern _Atomic uint64_t last_serial; /* of the last request for /version */
 extern _Atomic uint64_t last_ended;  /* number of the last request that ended */
-extern _Atomic int n_ended;          /* how many were */
-extern _Atomic int gate_is_open;     /* 1: /long answers */
+extern _Atomic int n_ended, n_arrived, arrivals_ended; /* how many were */
+extern _Atomic int gate_is_open;                       /* 1: /long answers */
 
 int start_http(void **state);
 int stop_http(void **state);

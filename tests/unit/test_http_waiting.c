@@ -179,18 +179,117 @@ tells_when_a_request_is_over(void **state)
     assert_int_equal(n_ended, ended + 1);
 }
 
+/* ---- answers whose bytes are not all there ---- */
+
+static void
+wait_for_waiting(size_t count)
+{
+    for (int i = 0; http_waitlist_count(waiters) != count; i++) {
+        assert_true(i < 30000);
+        usleep(1000);
+    }
+}
+
+static void
+wait_for_end(int count)
+{
+    for (int i = 0; arrivals_ended < count; i++) {
+        assert_true(i < 30000);
+        usleep(1000);
+    }
+}
+
+static void
+bytes_are_sent_as_they_arrive(void **state)
+{
+    int ended = arrivals_ended, fd = dial();
+
+    (void)state;
+    n_arrived = 3;
+    send_text(fd, "GET /arrivals?wait_ms=60000 HTTP/1.1\r\n" LOCAL
+                  "Range: bytes=1-8\r\nConnection: close\r\n\r\n");
+    assert_has(receive(fd, "12"), "Content-Range: bytes 1-8/10");
+    for (int i = 3; i <= 9; i++) { /* first, nothing new: it waits again */
+        wait_for_waiting(1);
+        n_arrived = i;
+        http_waitlist_wake(waiters);
+    }
+    assert_non_null(strstr(receive(fd, NULL), "8"));
+    wait_for_end(ended + 1);
+    close(fd);
+}
+
+static void
+what_does_not_arrive_is_broken_off(void **state)
+{
+    int ended = arrivals_ended;
+    const char *text;
+
+    (void)state;
+    n_arrived = 3;
+    text = ask(GET("/arrivals?wait_ms=50"));
+    assert_has(text, "Content-Length: 10");
+    assert_has(text, "\r\n\r\n012");
+    assert_null(strstr(text, "0123"));
+    wait_for_end(ended + 1);
+    n_arrived = -1;
+    (void)ask(GET("/arrivals?wait_ms=60000"));
+    wait_for_end(ended + 2);
+}
+
+static void
+nothing_waits_for_a_client_that_left(void **state)
+{
+    int ended = arrivals_ended, fd = dial();
+
+    (void)state;
+    n_arrived = 1;
+    send_text(fd, "GET /arrivals?wait_ms=60000 HTTP/1.1\r\n" LOCAL "\r\n");
+    assert_has(receive(fd, "\r\n\r\n0"), "200");
+    wait_for_waiting(1);
+    close(fd);
+    wait_for_end(ended + 1);
+    wait_for_waiting(0);
+}
+
+/* More answers wait than the server has threads, and others are still served. */
+static void
+waiting_answers_use_no_thread(void **state)
+{
+    int ended = arrivals_ended, fds[40];
+
+    (void)state;
+    n_arrived = 1;
+    for (size_t i = 0; i < 40; i++) {
+        fds[i] = dial();
+        send_text(fds[i], "GET /arrivals?wait_ms=60000 HTTP/1.1\r\n" LOCAL "\r\n");
+    }
+    wait_for_waiting(40);
+    assert_starts(ask(GET("/ready")), "200");
+    n_arrived = 10;
+    http_waitlist_wake(waiters);
+    wait_for_end(ended + 40);
+    for (size_t i = 0; i < 40; i++) {
+        assert_non_null(strstr(receive(fds[i], "0123456789"), "0123456789"));
+        close(fds[i]);
+    }
+}
+
 static void
 stops_while_clients_wait(void **state)
 {
-    int wait_fd = dial(), events_fd = dial();
+    int wait_fd = dial(), events_fd = dial(), arrivals_fd = dial();
 
     (void)state;
+    n_arrived = 1;
+    send_text(arrivals_fd, "GET /arrivals?wait_ms=60000 HTTP/1.1\r\n" LOCAL "\r\n");
+    wait_for_waiting(1);
     send_text(events_fd, "GET /events HTTP/1.1\r\n" LOCAL "\r\n");
     receive(events_fd, "\n\n");
     send_text(wait_fd, "GET /version?since=1&wait_ms=9000 HTTP/1.1\r\n" LOCAL "\r\n");
-    while (http_waitlist_count(waiters) == 0)
-        usleep(1000);
+    wait_for_waiting(2);
     stop_serving();
+    close(arrivals_fd);
     close(wait_fd);
     close(events_fd);
 }
@@ -207,6 +306,10 @@ main(void)
         cmocka_unit_test(long_work_holds_nobody_up),
         cmocka_unit_test(a_wait_may_be_longer_than_the_time_for_headers),
         cmocka_unit_test(tells_when_a_request_is_over),
+        cmocka_unit_test(bytes_are_sent_as_they_arrive),
+        cmocka_unit_test(what_does_not_arrive_is_broken_off),
+        cmocka_unit_test(nothing_waits_for_a_client_that_left),
+        cmocka_unit_test(waiting_answers_use_no_thread),
         cmocka_unit_test(stops_while_clients_wait),
     };
 

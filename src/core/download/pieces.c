@@ -98,7 +98,7 @@ fill_cell(const struct p2p_download *dl, uint64_t first, uint64_t end,
         if (of[i] > of[best] || (best == 0 && of[i] > 0))
             best = i;
     out->done = looked > 0 ? (uint8_t)(here * 100 / looked) : 0;
-    out->sender = best > 0 ? (int)best - 1 : -1;
+    out->sender = (int8_t)(best > 0 ? (int)best - 1 : -1);
 }
 
 void
