@@ -311,6 +311,7 @@ start_parts(struct ui_app *app)
     ui_peers_use_jobs(app->peers, app->jobs);
     app->access.revoker = ui_revoker_new(&app->access);
     if (app->events.sse == NULL || app->jobs == NULL || app->access.revoker == NULL ||
+        ui_transfers_use_server(app->transfers, app->http) != P2P_OK ||
         ui_transfers_start(app->transfers) != P2P_OK ||
         ui_watch_start(app->watch, ui_chores_run, app->chores) != P2P_OK)
         return fail(P2P_ERR_NOMEM, "cannot", "start");

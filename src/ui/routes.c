@@ -114,6 +114,8 @@ const struct http_route ui_routes[] = {
     {"GET",    "/api/transfers/{id}",              ui_api_transfer,                    0, 0, TRANSFERS},
     {"PATCH",  "/api/transfers/{id}",              ui_api_transfer_patch,          SMALL, 0, TRANSFERS},
     {"DELETE", "/api/transfers/{id}",              ui_api_transfer_delete,             0, 0, TRANSFERS},
+    {"GET",    "/api/transfers/{id}/content",      ui_api_transfer_content,            0, 0, TRANSFERS},
+    {"GET",    "/api/transfers/{id}/pieces",       ui_api_transfer_pieces,             0, 0, TRANSFERS},
     {"POST",   "/api/transfers/{id}/pause",        ui_api_transfer_pause,          SMALL, 0, TRANSFERS},
     {"POST",   "/api/transfers/{id}/resume",       ui_api_transfer_resume,         SMALL, 0, TRANSFERS},
     {"POST",   "/api/transfers/{id}/cancel",       ui_api_transfer_cancel,         SMALL, 0, TRANSFERS},

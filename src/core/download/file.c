@@ -180,11 +180,11 @@ make_plan(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 
     if (err != P2P_OK)
         return err;
-    if ((err = p2p_dl_senders_begin(dl)) != P2P_OK)
-        return err;
     for (uint64_t i = 0; i < g->count; i++)
         if (p2p_journal_has(file->journal, i))
             p2p_plan_set_done(&file->plan, i);
+    if ((err = p2p_dl_senders_begin(dl)) != P2P_OK)
+        return err;
     p2p_dl_readers_begin(dl);
     return p2p_pool_init(&file->pool, g->chunk_size, P2P_DOWNLOAD_BUFFER_BYTES) == 0
                ? P2P_OK

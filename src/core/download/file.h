@@ -18,8 +18,10 @@
 
 /* Which device sent which chunk in this run. */
 struct dl_senders {
-    uint8_t *of; /* for each chunk: the number of its sender in `at`, from 1; 0: none */
-    uint64_t pieces;
+    /* For each chunk: 0, it is missing; UINT8_MAX, nobody in this run; or the number of
+     * its sender in `at`, from 1. */
+    uint8_t *of;
+    uint64_t count_of;
     struct p2p_digest root;
     unsigned count;
     struct p2p_download_sender at[P2P_DOWNLOAD_SENDERS_MAX];

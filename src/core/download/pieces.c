@@ -16,19 +16,43 @@
 
 /* ---- Senders ---- */
 
+#define NOT_HERE 0
+#define NOBODY   UINT8_MAX /* here, but not sent in this run */
+
+/* Who sent the chunk; NOT_HERE: it is missing (again). */
+static void
+note(struct dl_senders *s, uint64_t chunk, unsigned number)
+{
+    uint8_t before = s->of[chunk];
+
+    if (before != NOT_HERE && before != NOBODY)
+        s->at[before - 1].pieces--;
+    if (number != NOT_HERE && number != NOBODY)
+        s->at[number - 1].pieces++;
+    s->of[chunk] = (uint8_t)number;
+}
+
 enum p2p_err
 p2p_dl_senders_begin(struct p2p_download *dl)
 {
     struct dl_senders *s = &dl->file->senders;
     uint64_t count = dl->file->meta.geometry.count;
 
-    if (s->of != NULL && s->pieces == count &&
-        memcmp(&s->root, &dl->file->meta.root, sizeof(s->root)) == 0)
-        return P2P_OK;
-    free(s->of);
-    *s = (struct dl_senders){.pieces = count, .root = dl->file->meta.root};
-    s->of = calloc((size_t)count + 1, 1);
-    return s->of != NULL ? P2P_OK : P2P_ERR_NOMEM;
+    if (s->of == NULL || s->count_of != count ||
+        memcmp(&s->root, &dl->file->meta.root, sizeof(s->root)) != 0) {
+        p2p_dl_senders_clear(dl);
+        s->of = calloc((size_t)count + 1, 1);
+        s->count_of = count;
+        s->root = dl->file->meta.root;
+    }
+    if (s->of == NULL)
+        return P2P_ERR_NOMEM;
+    for (uint64_t i = 0; i < count; i++) {
+        bool is_here = p2p_plan_is_done(&dl->file->plan, i);
+        if (is_here != (s->of[i] != NOT_HERE))
+            note(s, i, is_here ? NOBODY : NOT_HERE);
+    }
+    return P2P_OK;
 }
 
 void
@@ -38,7 +62,7 @@ p2p_dl_senders_clear(struct p2p_download *dl)
     dl->file->senders = (struct dl_senders){0};
 }
 
-/* The number of a device, from 1; 0: there is no room for another one. */
+/* The number of a device, from 1; NOBODY: there is no room for another one. */
 static unsigned
 number_of(struct dl_senders *s, const struct p2p_id *id)
 {
@@ -47,7 +71,7 @@ number_of(struct dl_senders *s, const struct p2p_id *id)
     while (i < s->count && !p2p_id_equal(&s->at[i].id, id))
         i++;
     if (i == P2P_DOWNLOAD_SENDERS_MAX)
-        return 0;
+        return NOBODY;
     if (i == s->count)
         s->at[s->count++] = (struct p2p_download_sender){.id = *id};
     return i + 1;
@@ -58,47 +82,30 @@ p2p_dl_note_sender(struct p2p_download *dl, unsigned source, uint64_t chunk)
 {
     const struct dl_source *from = &dl->swarm.sources[source];
     struct dl_senders *s = &dl->file->senders;
-    unsigned number;
 
-    if (s->of == NULL || !from->id_known)
-        return;
-    number = number_of(s, &from->id);
-    if (s->of[chunk] > 0)
-        s->at[s->of[chunk] - 1].pieces--;
-    s->of[chunk] = (uint8_t)number;
-    if (number > 0)
-        s->at[number - 1].pieces++;
-}
-
-static bool
-is_here(const struct p2p_download *dl, uint64_t chunk) P2P_REQUIRES(p2p_dl_lock)
-{
-    return dl->file->journal != NULL ? p2p_journal_has(dl->file->journal, chunk)
-                                     : dl->report.state == P2P_DL_COMPLETED;
+    if (s->of != NULL)
+        note(s, chunk, from->id_known ? number_of(s, &from->id) : NOBODY);
 }
 
 /* What the pieces from `first` to before `end` have in common. */
 static void
-fill_cell(const struct p2p_download *dl, uint64_t first, uint64_t end,
-          struct p2p_download_cell *out) P2P_REQUIRES(p2p_dl_lock)
+fill_cell(const struct dl_senders *s, uint64_t first, uint64_t end,
+          struct p2p_download_cell *out)
 {
-    const struct dl_senders *s = &dl->file->senders;
     uint64_t step = (end - first + LOOKS - 1) / LOOKS, looked = 0, here = 0;
-    unsigned of[P2P_DOWNLOAD_SENDERS_MAX + 1] = {0}, best = 0;
+    unsigned of[UINT8_MAX + 1] = {0}, best = 0;
 
     for (uint64_t i = first; i < end; i += step) {
         looked++;
-        if (!is_here(dl, i))
-            continue;
-        here++;
-        if (s->of != NULL)
-            of[s->of[i]]++;
+        here += s->of[i] != NOT_HERE;
+        of[s->of[i]]++;
     }
+    of[0] = 0;
     for (unsigned i = 1; i <= s->count; i++)
-        if (of[i] > of[best] || (best == 0 && of[i] > 0))
+        if (of[i] > of[best])
             best = i;
     out->done = looked > 0 ? (uint8_t)(here * 100 / looked) : 0;
-    out->sender = (int8_t)(best > 0 ? (int)best - 1 : -1);
+    out->sender = (int8_t)((int)best - 1);
 }
 
 void
@@ -108,17 +115,17 @@ p2p_download_pieces(struct p2p_download *dl, struct p2p_download_pieces *out)
     if (dl->file == NULL)
         return;
     p2p_lock(&dl->lock);
-    if (dl->file->meta_known) {
-        const struct p2p_chunks *g = &dl->file->meta.geometry;
-        out->count = g->count;
-        out->size = g->chunk_size;
-        out->cell_count = g->count < P2P_DOWNLOAD_CELLS_MAX ? (unsigned)g->count
-                                                            : P2P_DOWNLOAD_CELLS_MAX;
+    const struct dl_senders *s = &dl->file->senders;
+    if (s->of != NULL) {
+        out->count = s->count_of;
+        out->size = dl->file->meta.geometry.chunk_size;
+        out->cell_count = s->count_of < P2P_DOWNLOAD_CELLS_MAX ? (unsigned)s->count_of
+                                                               : P2P_DOWNLOAD_CELLS_MAX;
         for (unsigned i = 0; i < out->cell_count; i++)
-            fill_cell(dl, g->count * i / out->cell_count,
-                      g->count * (i + 1) / out->cell_count, &out->cells[i]);
-        out->sender_count = dl->file->senders.count;
-        memcpy(out->senders, dl->file->senders.at, sizeof(out->senders));
+            fill_cell(s, s->count_of * i / out->cell_count,
+                      s->count_of * (i + 1) / out->cell_count, &out->cells[i]);
+        out->sender_count = s->count;
+        memcpy(out->senders, s->at, sizeof(out->senders));
     }
     p2p_unlock(&dl->lock);
 }

@@ -474,8 +474,8 @@ compute_tag(const struct archive *a, char tag[2 * P2P_DIGEST_LEN + 1])
 static void
 reply_archive(struct http_request *req, struct archive *a, const char *name)
 {
-    const struct http_source_of_bytes source = {archive_begin, archive_read,
-                                                archive_free, a};
+    const struct http_source_of_bytes source = {
+        .begin = archive_begin, .read = archive_read, .end = archive_free, .arg = a};
     char tag[2 * P2P_DIGEST_LEN + 1], full[P2P_NAME_MAX + sizeof(".zip")];
     enum p2p_err err;
 

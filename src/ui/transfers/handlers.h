@@ -33,6 +33,12 @@ void ui_api_transfer_resume(struct http_request *req, void *api);
 void ui_api_transfer_cancel(struct http_request *req, void *api);
 void ui_api_transfer_retry(struct http_request *req, void *api);
 
+/* content.c: the file, also while it arrives: Range, HEAD. */
+void ui_api_transfer_content(struct http_request *req, void *api);
+
+/* pieces.c: who sent which part of the file. */
+void ui_api_transfer_pieces(struct http_request *req, void *api);
+
 /* download_api.c: the documented pair */
 void ui_api_download(struct http_request *req, void *api);
 /* GET: the latest transfer of this name. */

@@ -84,7 +84,7 @@ take_one_to_stop(struct ui_transfers *ts, struct p2p_download **dl, bool *keeps_
         *dl = t->dl;
         *keeps_data = t->stop == UI_STOP_KEEP;
         t->is_told = true;
-        t->is_in_use = true;
+        t->users++;
     }
     p2p_unlock(&ts->lock);
     return t;
@@ -102,7 +102,7 @@ stop_one(struct ui_transfers *ts)
         return false;
     p2p_download_cancel(dl, keeps_data);
     p2p_lock(&ts->lock);
-    t->is_in_use = false;
+    t->users--;
     ui_transfers_wake(ts);
     p2p_unlock(&ts->lock);
     return true;

@@ -27,6 +27,10 @@ struct ui_transfers {
     bool is_stopping P2P_GUARDED_BY(ui_transfers_lock);
     /* Something has changed since the manager last looked. */
     bool is_stirred P2P_GUARDED_BY(ui_transfers_lock);
+    /* Requests that wait for bytes of a running download (content.c). */
+    struct http_waitlist *arrivals;
+    /* The readers of p2p_download_read that are in use. */
+    bool readers[P2P_DOWNLOAD_READERS_MAX] P2P_GUARDED_BY(ui_transfers_lock);
 };
 
 /* All under the lock. */
@@ -54,6 +58,15 @@ void ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t)
 void *ui_queue_main(void *transfers);
 /* Sets the rate of all downloads from the settings and the time of day. */
 void ui_queue_apply_rate(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock);
+
+/* content.c: the running download of the transfer, for use without the lock until
+ * ui_transfer_leave; NULL: none. Both under the lock. */
+struct p2p_download *ui_transfer_use(struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock);
+void ui_transfer_leave(struct ui_transfers *ts, struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock);
+/* content.c: bytes have arrived, or a transfer has ended; not under the lock. */
+void ui_content_wake(struct ui_transfers *ts) P2P_EXCLUDES(ui_transfers_lock);
 
 /* How often to check whether a missing downloads folder is back. */
 #define UI_PLACE_CHECK_S 2

@@ -11,6 +11,7 @@
 #include "ui/peers/peers.h"
 #include "ui/state/config.h"
 #include "ui/state/watch.h"
+#include "ui/transfers/pieces.h"
 #include "ui/transfers/queue.h"
 
 #define RETRY_FIRST_S  15
@@ -148,6 +149,12 @@ on_event(void *arg, const struct p2p_download_status *st)
             ui_transfers_tell(run->ts, t);
     }
     p2p_unlock(&run->ts->lock);
+}
+
+static void
+on_readable(void *arg)
+{
+    ui_content_wake(((const struct run *)arg)->ts);
 }
 
 /* ---- the end of a run; under the lock ---- */
@@ -305,6 +312,7 @@ start(struct run *run, const struct ui_source *sources, size_t count,
             .size_announced = t->size_known,
             .announced_size = t->size,
             .keep_free = with->keep_free,
+            .on_readable = on_readable,
         },
         on_event, run, out);
 }
@@ -322,17 +330,23 @@ keep_sources(struct run *run, const struct ui_source *sources, size_t count)
 static enum p2p_err
 wait_for(struct run *run, struct p2p_download *dl)
 {
+    struct p2p_download_pieces *pieces;
     enum p2p_err err;
 
     p2p_lock(&run->ts->lock);
     run->t->dl = dl;
     ui_transfers_wake(run->ts);
     p2p_unlock(&run->ts->lock);
+    ui_content_wake(run->ts);
     err = p2p_download_wait(dl);
+    pieces = ui_pieces_of(dl);
     p2p_lock(&run->ts->lock);
-    while (run->t->is_in_use)
+    run->t->is_ending = true;
+    while (run->t->users > 0)
         p2p_wait(&run->ts->changed, &run->ts->lock);
+    run->t->is_ending = false;
     run->t->dl = NULL;
+    ui_pieces_keep(run->t, pieces);
     p2p_unlock(&run->ts->lock);
     return err;
 }
@@ -364,6 +378,7 @@ run_main(void *arg)
     p2p_lock(&run->ts->lock);
     conclude(run->ts, run->t, err, st != NULL ? st : &(struct p2p_download_status){0});
     p2p_unlock(&run->ts->lock);
+    ui_content_wake(run->ts);
     free(st);
     free(run);
     return NULL;

@@ -108,6 +108,7 @@ ui_transfer_free(struct ui_transfer *t)
     p2p_rate_clear(&t->rate);
     free(t->sources);
     free(t->live);
+    free(t->pieces);
     free(t);
 }
 

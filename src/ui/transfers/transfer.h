@@ -88,11 +88,13 @@ struct ui_transfer {
     bool is_discarding; /* the manager must delete the unfinished data */
     struct p2p_download *dl;
     bool is_told;         /* dl was told to stop */
-    bool is_in_use;       /* the manager uses dl without the lock */
+    unsigned users;       /* threads that use dl without the lock */
+    bool is_ending;       /* its thread waits for them; nobody else may begin */
     struct p2p_rate rate; /* its own limit, within the limit of all downloads */
     uint64_t speed, eta_s, verified_at_start;
     struct p2p_source_status *live; /* P2P_DOWNLOAD_SOURCES_MAX; owned */
     size_t live_count;
+    struct p2p_download_pieces *pieces; /* of the runs that are over; owned */
 };
 
 /* *Returns owned*, free with ui_transfer_free; a fresh id, queued, now. NULL: no

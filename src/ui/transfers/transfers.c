@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/wait.h"
 #include "p2p/clock.h"
 #include "p2p/lock.h"
 #include "ui/folders/folders.h"
@@ -152,6 +153,13 @@ ui_transfers_new(const struct ui_transfers_parts *parts, struct ui_transfers **o
 }
 
 enum p2p_err
+ui_transfers_use_server(struct ui_transfers *ts, struct http_server *server)
+{
+    ts->arrivals = http_waitlist_new(server);
+    return ts->arrivals != NULL ? P2P_OK : P2P_ERR_NOMEM;
+}
+
+enum p2p_err
 ui_transfers_start(struct ui_transfers *ts)
 {
     p2p_lock(&ts->lock);
@@ -192,6 +200,7 @@ ui_transfers_free(struct ui_transfers *ts)
         ui_transfer_free(t);
     }
     p2p_rate_clear(&ts->rate);
+    http_waitlist_free(ts->arrivals);
     pthread_cond_destroy(&ts->changed);
     p2p_mutex_clear(&ts->lock);
     free(ts);

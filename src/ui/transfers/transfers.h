@@ -18,6 +18,7 @@
 
 #define UI_TRANSFERS_MAX 10000
 
+struct http_server;
 struct p2p_discovery;
 struct p2p_identity;
 struct ui_config;
@@ -45,6 +46,9 @@ struct ui_transfers_parts {
 P2P_MUST_CHECK enum p2p_err ui_transfers_new(const struct ui_transfers_parts *parts,
                                              struct ui_transfers **out);
 P2P_MUST_CHECK enum p2p_err ui_transfers_start(struct ui_transfers *ts);
+/* Before the start and once the server is open: requests may wait for bytes. NOMEM. */
+P2P_MUST_CHECK enum p2p_err ui_transfers_use_server(struct ui_transfers *ts,
+                                                    struct http_server *server);
 /* Stops all running transfers and leaves them queued, so that they resume at the next
  * start. Accepts NULL. */
 void ui_transfers_free(struct ui_transfers *ts);
