@@ -178,10 +178,13 @@ def test_firewalls_open_the_ports_of_the_programs():
     ufw.read([PACKAGING / "firewall" / "ufw.p2p-node", PACKAGING / "firewall" / "ufw.p2p-discovery"])
     assert set(ufw.sections()) == set(PORTS)
     for program, port in PORTS.items():
-        assert ufw[program]["ports"] == f"{port}/tcp" and ufw[program]["title"] and ufw[program]["description"]
+        stun = program == "p2p-discovery"  # at the number of its port and the next one
+        assert ufw[program]["ports"] == f"{port}/tcp" + (f"|{port}:{port + 1}/udp" if stun else "")
+        assert ufw[program]["title"] and ufw[program]["description"]
         service = xml.parse(PACKAGING / "firewall" / f"{program}.xml").getroot()
         assert service.tag == "service"
-        assert [e.attrib for e in service.findall("port")] == [{"protocol": "tcp", "port": str(port)}]
+        opened = [{"protocol": "tcp", "port": str(port)}] + [{"protocol": "udp", "port": f"{port}-{port + 1}"}] * stun
+        assert [e.attrib for e in service.findall("port")] == opened
 
 
 @needs("mandoc")
