@@ -72,6 +72,11 @@ export const loadOffers = single(async () => {
 	changed('offers');
 });
 
+export const loadActivity = single(async () => {
+	state.activity = { list: (await get('activity')).activity, loaded: true };
+	changed('activity');
+});
+
 export const loadTransfers = single(async () => {
 	const list = await pages('transfers', 'transfers', 500);
 	state.transfers = { byId: new Map(list.map((one) => [one.id, one])), loaded: true };

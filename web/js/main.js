@@ -1,7 +1,8 @@
 // Starts the page. The fragment (#share, ...) chooses the view.
 import { whenPairingNeeded } from './api.js';
-import { loadOffers, loadPeers, loadStatus, loadTransfers } from './data.js';
+import { loadActivity, loadOffers, loadPeers, loadStatus, loadTransfers } from './data.js';
 import { button, h, icon, metaText, setAttr, setText, visible } from './dom.js';
+import { activityDock, keepNote } from './dock.js';
 import { dropTarget } from './drop.js';
 import { bytes, percent, percentText, speed } from './format.js';
 import { briefly, later, load, preferred, save, t, useLanguage } from './i18n.js';
@@ -10,7 +11,7 @@ import { onEvent, startLive } from './live.js';
 import { notify } from './notify.js';
 import { changed, forgetListeners, isOwner, on, state } from './store.js';
 import { all, reason, recallSpeeds, sampleSpeeds, totals, watchEnds } from './transfers.js';
-import { attempt, closeDialogs, fail, short, toast, toastShelf, undoLast, viewHead } from './ui.js';
+import { attempt, closeDialogs, fail, short, toast, toastShelf, undoLast, viewHead, whenToasted } from './ui.js';
 import { guardLeaving, uploadTotals } from './upload.js';
 import { downloadsView } from './views/downloads.js';
 import { peersView } from './views/peers.js';
@@ -148,21 +149,6 @@ function selfCard() {
 	return h('div', { class: 'self' }, name, id, line);
 }
 
-/** Uploads, seen from every other view. */
-function uploadLink() {
-	const text = h('span', {});
-	const el = h('a', { class: 'up-link', href: '#/share', hidden: true }, icon('share'), text);
-	const render = () => {
-		const up = uploadTotals();
-		el.hidden = current === 'share' || up.open + up.stopped === 0;
-		setAttr(el, 'class', `up-link ${up.stopped ? 'bad' : ''}`);
-		const done = percentText(percent(up.sent, up.size));
-		setText(text, up.stopped ? t('up.stopped', { n: up.stopped }) : `${t('up.n', { n: up.open })} · ${done}`);
-	};
-	on('uploads view', render);
-	return el;
-}
-
 function skipLink() {
 	const onclick = (event) => {
 		event.preventDefault();
@@ -171,7 +157,7 @@ function skipLink() {
 	return h('a', { class: 'skip', href: '#main', onclick }, t('skip'));
 }
 
-function sideActions() {
+function sideActions(bell) {
 	const bare = { bare: true };
 	const pairOne = button(t('pair.device'), { ...bare, icon: 'device', onclick: () => attempt(async () => (await settings()).pairDevice()) });
 	const keys = button(t('keys'), { ...bare, icon: 'keyboard', onclick: showKeys, kind: 'wide-only' });
@@ -185,7 +171,7 @@ function sideActions() {
 	on('status', () => {
 		pairOne.hidden = !isOwner();
 	});
-	return h('div', { class: 'side-acts' }, pairOne, keys, h('a', gear, icon('settings')));
+	return h('div', { class: 'side-acts' }, pairOne, bell, keys, h('a', gear, icon('settings')));
 }
 
 /** What others would like to send here; drawn when there is something. */
@@ -227,8 +213,9 @@ function build() {
 		location.hash = '#/share';
 	});
 	stopDrop = drop.stop;
-	const top = h('div', { class: 'side-top' }, brand(), connectionLine(), sideActions());
-	const side = h('header', { class: 'side' }, top, navigation(), uploadLink(), selfCard());
+	const { dock, bell } = activityDock();
+	const top = h('div', { class: 'side-top' }, brand(), connectionLine(), sideActions(bell));
+	const side = h('header', { class: 'side' }, top, navigation(), dock, selfCard());
 	inbox = offers();
 	app.replaceChildren(skipLink(), side, main, drop.el, toastShelf());
 	const actions = { theme: setTheme, language: setLanguage };
@@ -328,6 +315,7 @@ async function begin() {
 	try {
 		await Promise.all([loadStatus(), loadTransfers()]);
 		loadOffers().catch(() => {}); // without them the page works as well
+		loadActivity().catch(() => {});
 		loadPeers().catch(() => {}); // for the count beside its section
 		for (const one of state.transfers.byId.values()) watchEnds(one, () => {});
 	} catch (error) {
@@ -364,6 +352,7 @@ async function start() {
 	begun = true; // a link to a file waits for the pairing
 	route();
 	if (/^#pair=/.test(location.hash)) history.replaceState(null, '', '#/share');
+	whenToasted(keepNote);
 	useKeys(shortcuts());
 	listenForKeys(undoLast);
 	guardLeaving();

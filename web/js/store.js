@@ -9,6 +9,8 @@ export const state = {
 	peers: { list: [], reachable: true, loaded: false },
 	transfers: { byId: new Map(), loaded: false },
 	uploads: [],
+	activity: { list: [], loaded: false }, // what other devices download from this one
+	notes: [], // messages that were shown, the newest first: {text, kind, time, seen}
 	offers: { list: [], devices: [], paired: false }, // what people send to each other
 	at: '', // the folder that the view of shared files shows
 	into: null, // name of the shared folder that gets them; null: the one with bare names

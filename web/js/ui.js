@@ -121,6 +121,11 @@ const ACTION_MS = 12000;
 const TOASTS = 4;
 let shelf = null;
 let lastUndo = null;
+let toasted = () => {};
+
+export const whenToasted = (f) => {
+	toasted = f;
+};
 
 /** Short messages; a screen reader reads each one once. */
 export function toastShelf() {
@@ -141,6 +146,7 @@ export function undoLast() {
  * something. The same text is not shown twice.
  */
 export function toast(text, { kind = '', action = null, group = text, many = () => text, undo = false } = {}) {
+	if (kind || action) toasted(text, kind);
 	const same = [...shelf.children].find((box) => box.dataset.group === group);
 	const count = Number(same?.dataset.count ?? 0) + 1;
 	same?.remove();

@@ -1,5 +1,5 @@
-import { get } from '../api.js';
 import { speedChart } from '../chart.js';
+import { loadActivity } from '../data.js';
 import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, item, metaText, setAttr, setFileName, setText, visible } from '../dom.js';
 import { saveAction, searchButton } from '../files.js';
 import { ago, bytes, duration, left, percent, percentText, speed } from '../format.js';
@@ -9,7 +9,6 @@ import { on, state } from '../store.js';
 import { act, all, change, countOf, forget, forgetFailed, ordered, reason, statusText, totals } from '../transfers.js';
 import { badge, called, command, confirm, dialog, empty, loadingText, pathText, progressBar, rowActions, viewHead } from '../ui.js';
 
-const UPLOADS_MS = 3000;
 const UPLOADS_SHOWN = 50;
 const BAR = {
 	paused: 'idle',
@@ -209,7 +208,7 @@ function uploadRow(one) {
 	return item(grow(fileName(one.name), metaText(parts.join(' · '))), one.ended ? null : badge('ok', t('src.active')));
 }
 
-/** What other devices download from this one. The peer is asked while the page is seen. */
+/** What other devices download from this one. */
 function uploadsCard() {
 	const list = h('ul', { class: 'sources' });
 	const el = h(
@@ -219,14 +218,13 @@ function uploadsCard() {
 		hintLine(t('tr.sent.text')),
 		list,
 	);
-	const load = async () => {
-		if (!el.isConnected || document.hidden) return;
-		const { activity } = await get('activity').catch(() => ({ activity: [] }));
-		el.hidden = activity.length === 0;
-		list.replaceChildren(...activity.slice(0, UPLOADS_SHOWN).map(uploadRow));
+	const render = () => {
+		if (!el.isConnected) return;
+		el.hidden = state.activity.list.length === 0;
+		list.replaceChildren(...state.activity.list.slice(0, UPLOADS_SHOWN).map(uploadRow));
 	};
-	setInterval(load, UPLOADS_MS);
-	return { el, load };
+	on('activity', render);
+	return { el, load: () => loadActivity().catch(() => {}) };
 }
 
 export function transfersView() {
