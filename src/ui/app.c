@@ -14,6 +14,7 @@
 #include "ui/access/revoke.h"
 #include "ui/chores.h"
 #include "ui/folders/archive.h"
+#include "ui/folders/chosen.h"
 #include "ui/folders/keeping.h"
 #include "ui/folders/listing.h"
 #include "ui/folders/thumbs.h"
@@ -190,6 +191,7 @@ make_parts(struct ui_app *app)
         (app->folders.trash = ui_trash_new(&app->folders)) == NULL ||
         (app->folders.keeping = ui_keeping_new(&app->folders)) == NULL ||
         (app->folders.archives = ui_archives_new()) == NULL ||
+        (app->folders.chosen = ui_chosen_new()) == NULL ||
         (app->folders.thumbs = ui_thumbs_new(app->pictures)) == NULL ||
         (app->peers = ui_peers_new(&peers)) == NULL)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
@@ -393,6 +395,7 @@ ui_app_close(struct ui_app *app)
     http_sse_free(app->events.sse);
     ui_peers_free(app->peers);
     ui_archives_free(app->folders.archives);
+    ui_chosen_free(app->folders.chosen);
     ui_thumbs_free(app->folders.thumbs);
     ui_trash_free(app->folders.trash);
     ui_listings_free(app->folders.listings);

@@ -21,6 +21,7 @@
 
 #define SMALL 4096u        /* bodies of a few members */
 #define LIST  (32u * 1024) /* a list of peers */
+#define CHOICE (1024u * 1024) /* a list of files */
 #define LAST  (HTTP_OPEN | HTTP_FALLBACK)
 #define OWNER UI_ONLY_OWNER
 #define PAGE  (HTTP_OPEN | HTTP_PAGE)
@@ -99,6 +100,7 @@ const struct http_route ui_routes[] = {
     {"GET",    "/api/downloads",                   ui_files_handle_downloads,          0, 0, FOLDERS},
     {"GET",    "/api/downloads/{filename*}",       ui_files_handle_downloads_bytes,    0, 0, FOLDERS},
     {"GET",    "/api/zip",                         ui_archive_handle,                  0, 0, FOLDERS},
+    {"POST",   "/api/zip",                         ui_archive_handle_keep,     CHOICE, 0, FOLDERS},
     {"GET",    "/api/thumb",                       ui_thumbs_handle_path,              0, 0, FOLDERS},
     {"GET",    "/api/thumb/{root}",                ui_thumbs_handle_root,              0, 0, FOLDERS},
     {"POST",   "/api/download",                    ui_api_download,                SMALL, 0, TRANSFERS},

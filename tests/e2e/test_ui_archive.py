@@ -124,6 +124,28 @@ def test_refused(ui, query, status, code):
     assert ask(ui, query, status).json()["code"] == code
 
 
+def test_a_selection_too_long_for_an_address_is_named_first(ui):
+    keep = lambda body: API.check("POST", "/api/zip", ui.api.request("POST", "/api/zip", json=body))  # noqa: E731
+    folder = ui.shared / "many"
+    folder.mkdir()
+    names = [f"many/{i:03} {'long ' * 20}" .strip() + ".txt" for i in range(120)]
+    for name in names:
+        (ui.shared / name).write_bytes(name.encode())
+    wait_until(lambda: ui.api.request("HEAD", "/api/zip?of=shared&path=" + names[-1]).status_code == 200, what="the files")
+    answer = keep({"of": "shared", "paths": names})
+    assert answer.status_code == 201, answer.text
+    query = f"selection={answer.json()['selection']}"
+    whole = ask(ui, query).content
+    assert opened(whole) == {name.split("/")[1]: name.encode() for name in names}
+    assert ask(ui, query, 206, Range="bytes=9000-").content == whole[9000:]
+    for body, status in [({"of": "keys", "paths": ["trip"]}, 400), ({"of": "shared", "paths": []}, 422), ({"of": "shared", "paths": "trip"}, 422),
+                         ({"of": "shared", "paths": ["trip", "../up"]}, 400), ({"of": "shared", "paths": ["trip", 7]}, 400), ({"of": "shared", "paths": ["x"] * 2001}, 422)]:  # fmt: skip
+        assert keep(body).status_code == status, body
+    assert ask(ui, "selection=" + "0" * 32, 404).json()["code"] == "not_found"
+    assert ask(ui, "selection=", 404).json()["code"] == "not_found"
+    shutil.rmtree(folder)
+
+
 def test_links_are_left_out(ui):
     folder = ui.shared / "links"
     folder.mkdir()

@@ -3,9 +3,10 @@ import { api, post } from './api.js';
 import { loadOffers, loadTransfers } from './data.js';
 import { button, grow, h, metaText, visible } from './dom.js';
 import { faceOf } from './face.js';
-import { save, saveFrom } from './files.js';
+import { save } from './files.js';
 import { bytes } from './format.js';
 import { t } from './i18n.js';
+import { saveZip } from './many.js';
 import { isOwner, on, state } from './store.js';
 import { attempt, called, copy, toast } from './ui.js';
 
@@ -20,14 +21,11 @@ const whatOf = (one) => {
 };
 
 /** What was sent to this browser is on the computer already: it is saved from there. */
-function take(one) {
+async function take(one) {
 	if (one.peer || one.count === 0) return;
 	const [only] = one.names;
-	if (one.names.length === 1 && !only.endsWith('/')) save('shared', only);
-	else {
-		const query = one.names.slice(0, 30).map((name) => `path=${encodeURIComponent(name.replace(/\/$/, ''))}`);
-		saveFrom(`zip?of=shared&${query.join('&')}`, `${nameOf(one)}.zip`);
-	}
+	if (one.names.length === 1 && !only.endsWith('/')) await save('shared', only);
+	else await saveZip('shared', one.names.map((name) => name.replace(/\/$/, '')), nameOf(one));
 }
 
 const decide = (one, verb) =>
@@ -35,7 +33,7 @@ const decide = (one, verb) =>
 		await post(`offers/${one.id}/${verb}`);
 		if (verb !== 'decline') {
 			if (one.text && one.count === 0) await copy(one.text);
-			if (state.offers.paired || one.device) take(one);
+			if (state.offers.paired || one.device) await take(one);
 			else if (one.count > 0) toast(t('tr.begun', { name: whatOf(one) }), { kind: 'ok' });
 		}
 		await Promise.all([loadOffers(), loadTransfers()]);

@@ -57,13 +57,20 @@ export const removeMany = (entries, files, { del, restore, load }) =>
 		toast(t('many.deleted', { n: gone.length - result.failed.length }), done.length ? { undo: true, action: { label: t('undo'), run: back } } : {});
 	});
 
-const MOST = 30; // paths of one archive
+const FEW = 30; // paths that an address takes
+const MOST = 2000;
+
+/** Files and folders of a place as one archive. Many are named to p2p-ui first. */
+export async function saveZip(of, paths, name) {
+	if (paths.length > MOST) throw new Error(t('zip.many', { max: number(MOST) }));
+	const query = paths.length > FEW
+		? `selection=${(await post('zip', { of, paths })).selection}`
+		: `of=${of}&${paths.map((path) => `path=${encodeURIComponent(path)}`).join('&')}`;
+	return saveFrom(`zip?${query}`, `${name}.zip`);
+}
 
 /** One file as it is, else everything as one archive. */
 export function saveMany(of, entries, zip) {
 	if (!zip) return each(entries, (one) => save(of, one.name));
-	if (entries.length > MOST) return toast(t('zip.many', { max: number(MOST) }), { kind: 'error' });
-	const query = entries.map((one) => `path=${encodeURIComponent(one.name)}`).join('&');
-	const name = entries.length === 1 ? lastPart(entries[0].name) : 'files';
-	return saveFrom(`zip?of=${of}&${query}`, `${name}.zip`);
+	return saveZip(of, entries.map((one) => one.name), entries.length === 1 ? lastPart(entries[0].name) : 'files');
 }

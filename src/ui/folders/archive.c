@@ -8,22 +8,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cjson/cJSON.h>
 #include <zlib.h>
 
 #include "http/file.h"
 #include "http/offload.h"
+#include "http/text/json.h"
 #include "http/text/zip.h"
 #include "p2p/bytes.h"
+#include "p2p/clock.h"
 #include "p2p/crypto.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/name.h"
+#include "ui/folders/chosen.h"
 #include "ui/folders/listing.h"
 #include "ui/folders/place.h"
+#include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
 
 #define READ_SIZE (256u * 1024)
-#define PATHS_MAX HTTP_MAX_QUERY
 
 /* The content of a file, as far as a program can tell without reading it. */
 struct mark {
@@ -423,11 +427,11 @@ add_path(struct http_request *req, struct archive *a, const struct ui_listing *l
 
 static bool
 add_paths(struct http_request *req, struct archive *a, const struct ui_listing *l,
-          struct top *tops)
+          const struct ui_picks *picks, struct top *tops)
 {
-    const char *path;
+    const char *path = NULL;
 
-    for (unsigned n = 0; (path = http_query_nth(req, "path", n)) != NULL; n++) {
+    for (size_t n = 0; (path = ui_picks_next(picks, path)) != NULL; n++) {
         enum p2p_err err;
         if (!ui_check_name(req, path))
             return false;
@@ -496,56 +500,137 @@ reply_archive(struct http_request *req, struct archive *a, const char *name)
 
 static void
 reply_paths(struct http_request *req, struct ui_folders *folders, enum ui_folder folder,
-            const struct ui_listing *l)
+            const struct ui_listing *l, const struct ui_picks *picks)
 {
-    struct top *tops = calloc(PATHS_MAX, sizeof(*tops));
+    struct top *tops = calloc(picks->count, sizeof(*tops));
     struct archive *a = tops != NULL ? archive_new(folders, folder) : NULL;
 
     if (a == NULL)
         http_fail_err(req, P2P_ERR_BUSY, "too many archives are being sent; try later");
-    else if (add_paths(req, a, l, tops))
-        reply_archive(req, a,
-                      http_query_nth(req, "path", 1) == NULL ? tops[0].name : "files");
+    else if (add_paths(req, a, l, picks, tops))
+        reply_archive(req, a, picks->count == 1 ? tops[0].name : "files");
     else
         archive_free(a);
     free(tops);
 }
 
 static bool
-parse_folder(struct http_request *req, enum ui_folder *folder)
+parse_folder(struct http_request *req, const char *of, enum ui_folder *folder)
 {
-    const char *of = http_query(req, "of");
-
     *folder = of != NULL && strcmp(of, "downloads") == 0 ? UI_DOWNLOADS : UI_SHARED;
-    if (of == NULL || (*folder == UI_SHARED && strcmp(of, "shared") != 0)) {
-        http_fail(req, 400, "bad_parameter", "of must be shared or downloads");
-        return false;
-    }
-    if (http_query(req, "path") == NULL) {
-        http_fail(req, 400, "missing_parameter",
-                  "name a file or folder with path; it may be repeated");
-        return false;
-    }
-    return true;
+    if (of != NULL && (*folder == UI_DOWNLOADS || strcmp(of, "shared") == 0))
+        return true;
+    http_fail(req, 400, "bad_parameter", "of must be shared or downloads");
+    return false;
 }
 
-void
-ui_archive_handle(struct http_request *req, void *arg)
+/* What is asked for: a selection that was kept, or the paths of the address. False:
+ * answered. */
+static bool
+find_picks(struct http_request *req, struct ui_folders *folders, enum ui_folder *folder,
+           struct ui_picks *picks)
 {
-    struct ui_folders *folders = arg;
+    const char *id = http_query(req, "selection"), *path;
+    enum p2p_err err = P2P_OK;
+
+    if (id != NULL) {
+        err = ui_chosen_find(folders->chosen, id, p2p_now_ms() / 1000, folder, picks);
+        if (err != P2P_OK)
+            ui_fail(req, err, "this selection is no longer kept; choose again");
+        return err == P2P_OK;
+    }
+    if (!parse_folder(req, http_query(req, "of"), folder))
+        return false;
+    for (unsigned n = 0;
+         err == P2P_OK && (path = http_query_nth(req, "path", n)) != NULL; n++)
+        err = ui_picks_add(picks, path);
+    if (err != P2P_OK)
+        ui_fail(req, err, NULL);
+    else if (picks->count == 0)
+        http_fail(req, 400, "missing_parameter",
+                  "name a file or folder with path; it may be repeated");
+    return err == P2P_OK && picks->count > 0;
+}
+
+/* Files are opened, and read if the archive is resumed, so another thread does it. */
+static void
+reply_picks(struct http_request *req, struct ui_folders *folders, enum ui_folder folder,
+            const struct ui_picks *picks)
+{
     const struct ui_listing *l;
-    enum ui_folder folder;
     enum p2p_err err;
 
-    if (!parse_folder(req, &folder) || !ui_check_folder(req, folders, folder))
-        return;
-    /* Files are opened, and read if the archive is resumed. */
-    if (http_offload(req))
+    if (!ui_check_folder(req, folders, folder) || http_offload(req))
         return;
     if ((err = ui_listing_get(folders, folder, &l)) != P2P_OK) {
         ui_fail(req, err, NULL);
         return;
     }
-    reply_paths(req, folders, folder, l);
+    reply_paths(req, folders, folder, l, picks);
     ui_listing_release(l);
+}
+
+void
+ui_archive_handle(struct http_request *req, void *folders)
+{
+    struct ui_picks picks = {0};
+    enum ui_folder folder;
+
+    if (find_picks(req, folders, &folder, &picks))
+        reply_picks(req, folders, folder, &picks);
+    ui_picks_clear(&picks);
+}
+
+/* ---- POST: keeps a selection ---- */
+
+/* False: answered. */
+static bool
+read_picks(struct http_request *req, const cJSON *body, struct ui_picks *picks)
+{
+    const cJSON *paths = cJSON_GetObjectItemCaseSensitive(body, "paths"), *item;
+    enum p2p_err err = P2P_OK;
+
+    cJSON_ArrayForEach(item, paths)
+    {
+        const char *path = cJSON_GetStringValue(item);
+        if (!ui_check_name(req, path))
+            return false;
+        if ((err = ui_picks_add(picks, path)) != P2P_OK)
+            break;
+    }
+    if (err == P2P_OK && cJSON_IsArray(paths) && picks->count > 0)
+        return true;
+    if (err == P2P_ERR_NOMEM)
+        ui_fail(req, err, NULL);
+    else
+        ui_fail_value(req, "paths", "1 to 2000 names of files or folders");
+    return false;
+}
+
+void
+ui_archive_handle_keep(struct http_request *req, void *arg)
+{
+    struct ui_folders *folders = arg;
+    const cJSON *body = http_json(req);
+    struct ui_picks picks = {0};
+    char id[UI_CHOSEN_ID_LEN + 1];
+    struct http_json_out o;
+    enum ui_folder folder;
+    enum p2p_err err;
+
+    if (body == NULL || !parse_folder(req, http_json_string(body, "of"), &folder))
+        return;
+    if (!read_picks(req, body, &picks)) {
+        ui_picks_clear(&picks);
+        return;
+    }
+    err = ui_chosen_keep(folders->chosen, folder, &picks, p2p_now_ms() / 1000, id);
+    if (err != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    ui_json_begin(&o, 96);
+    http_json_put_string(&o, "selection", id);
+    http_json_put_u64(&o, "expires_at", p2p_time_s() + UI_CHOSEN_S);
+    ui_json_reply(&o, req, 201);
 }

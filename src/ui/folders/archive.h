@@ -22,5 +22,7 @@ void ui_archives_free(struct ui_archives *archives);
 
 /* GET /api/zip. */
 void ui_archive_handle(struct http_request *req, void *folders);
+/* POST /api/zip: keeps a selection (chosen.h). */
+void ui_archive_handle_keep(struct http_request *req, void *folders);
 
 #endif

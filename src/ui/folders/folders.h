@@ -13,6 +13,7 @@
 
 struct p2p_tender;
 struct ui_archives;
+struct ui_chosen;
 struct ui_events;
 struct ui_listings;
 struct ui_store;
@@ -25,6 +26,7 @@ struct ui_folders {
     struct p2p_root *downloads;
     struct ui_listings *listings;
     struct ui_archives *archives;
+    struct ui_chosen *chosen;
     struct ui_thumbs *thumbs;
     struct ui_trash *trash;
     struct p2p_tender *keeping;     /* old versions */
