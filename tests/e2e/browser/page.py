@@ -162,7 +162,7 @@ class Page:
 
         def click():
             for button in self.all(f"{css} button, {css} a[href]"):
-                if button.is_displayed() and label in (button.text, button.get_attribute("aria-label")):
+                if button.is_displayed() and label in (button.text, button.text.split("\n")[0], button.get_attribute("aria-label")):
                     self.js("arguments[0].scrollIntoView({block: 'nearest'})", button)
                     button.click()
                     return True

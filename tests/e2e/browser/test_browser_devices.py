@@ -1,11 +1,16 @@
-"""A phone-sized browser that comes over the network: asked for the code, paired, listed, removed."""
+"""A phone-sized browser that comes over the network: asked for the code, paired, listed, removed. And what a person
+does first with a phone, from another machine, by visible labels alone."""
 
+import base64
+import re
 import socket
 
 import pytest
 
 from conftest import wait_until
-from page import Page, driver, start_browser  # noqa: F401
+from netns import other_machine
+from page import ROOT, Page, driver, start_browser  # noqa: F401
+from test_browser_things import png
 from world import World, sign_in
 
 
@@ -23,13 +28,25 @@ def own_address():
 
 ADDRESS = own_address()
 pytestmark = pytest.mark.skipif(not ADDRESS, reason="this machine has no network address")
+# Six frames, red and blue.
+FILM = base64.b64decode(
+    "GkXfo59ChoEBQveBAULygQRC84EIQoKEd2VibUKHgQRChYECGFOAZwEAAAAAAAKcEU2bdLlNu4tTq4QVSalmU6yBbk27i1OrhBZUrmtTrIGTTb"
+    "uLU6uEH0O2dVOsgdRNu4xTq4QcU7trU6yCAorsrgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAVSalmoCrX"
+    "sYMPQkBEiYREPBLBTYCGQ2hyb21lV0GGQ2hyb21lFlSua7yuuteBAXPFhxcaBhX9Hk+DgQFV7oEBhoVWX1ZQOOCdsIEguoEYU8CBAVWwkFWxgQ"
+    "FVuYECVbqBDVW7gQEfQ7Z1AQAAAAAAAarngQCg5qG7gQAAADACAJ0BKiAAGAACRwiFhYiZhIgMggAKkyoH0P78G93//z2j//ntH//PaP/PaP+q"
+    "qevxVSHc9+B1oaampO6BAaWfMAIAnQEqIAAYAAcHCIWFiJmEiCYCAAeQ88nA/vBdAKDQobCBAJgAEQIACRCAABgHYBBZcuaZgYTIAP70vu//je"
+    "bzWtb///Anf/Anf/Anf+A8lwB1oZimlu6BAaWRsQEAHBE8ABgAGFgv9AAIcAD7gQCgzKGsgQF4APEBAAkQWAAYCdPLINuUcBe5wP78do//0cb/"
+    "6ON/9HG/9HG9d4tJSAB1oZimlu6BAaWRsQEAHBEsABgAGFgv9AAIcAD7gZigzqGtgQInABECAAkQSAAYB0gIIJnzDQBGwQD++b4X/xZyMR2eb/"
+    "9XbfV231dt/1ZQdaGYppbugQGlkbEBABwRHAAYABhYL/QACHAA+4IBeKDNoayBAvAA0QEACRA8ABgAHlf0DABBDgD+/eGd/+48v3Hl+48v/ceX"
+    "13jbMNtwoHWhmKaW7oEBpZGxAQAcEOwAGAAYWC/0AAhwAPuCAiccU7trjbuLs4EAt4b3gQHxgdQ="
+)
 
 
 class OpenWorld(World):
     """`near` listens on all addresses, as it does by default."""
 
     def __init__(self, suite):
-        super().__init__(suite, near={"mine.txt": b"mine"})
+        super().__init__(suite, near={"mine.txt": b"mine"}, far={"wedding film.webm": FILM})
         self.near.stop()
         self.near = suite.ui(name="near", discovery=self.discovery, peer=self.near_peer, host="0.0.0.0")
         self.url = f"http://localhost:{self.near.port}"
@@ -58,18 +75,13 @@ def type_code(page, code):
     page.one("#pair-code").send_keys(code)
 
 
-def test_an_unpaired_device_sees_the_gate_and_nothing_else(world, phone):
+def test_a_wrong_code_is_refused_and_the_right_one_lets_in(world, phone):
+    code = world.code()
     phone.driver.get(world.outside)
     phone.see("Pair this device")
     assert "mine.txt" not in phone.text()
     assert phone.axe() == []
     assert phone.overflow() <= 0
-
-
-def test_a_wrong_code_is_refused_and_the_right_one_lets_in(world, phone):
-    code = world.code()
-    phone.driver.get(world.outside)
-    phone.see("Pair this device")
     type_code(phone, f"{(int(code) + 1) % 1000000:06}")
     phone.see("That code isn’t valid.")
     phone.one("#pair-code").clear()
@@ -86,10 +98,79 @@ def test_a_wrong_code_is_refused_and_the_right_one_lets_in(world, phone):
         world.near.api.request("DELETE", f"/api/devices/{device['id']}")
 
 
-def test_the_link_of_the_qr_code_pairs_at_once(world, phone):
-    phone.driver.get(f"{world.outside}/#pair={world.code()}")
-    phone.row("mine.txt")
-    assert "pair" not in phone.js("return location.href")
+PICTURES = ROOT / "build" / "pictures"
+OURS = {"peer", "peers", "registry", "hash", "chunk", "chunks"}
+TAPS = 4
+
+
+class Taps:
+    """A person with a phone, who knows only what the page says."""
+
+    def __init__(self, phone):
+        self.phone, self.count = phone, 0
+
+    def task(self):
+        self.count = 0
+
+    def tap(self, label, css="body"):
+        self.phone.press(label, css)
+        self.count += 1
+
+    def look(self, name):
+        """Keeps a picture, and reads what the page says."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.phone.driver.save_screenshot(str(PICTURES / f"{name}.png"))
+        assert not OURS & set(re.findall(r"\w+", self.phone.text().lower())), "a word that only we use"
+        assert self.phone.overflow() <= 0
+        assert self.count <= TAPS
+
+
+def first_tasks(world, address, code, folder):
+    browser = start_browser(folder / "profile")
+    try:
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        browser.execute_cdp_cmd("Page.setInterceptFileChooserDialog", {"enabled": True})
+        phone = Page(browser, address).size("phone")
+        person = Taps(phone)
+        browser.get(f"{address}/#pair={code}")  # what the QR code says; nothing is typed after it
+        phone.row("mine.txt")
+        assert "pair" not in phone.js("return location.href") and phone.js("return isSecureContext") is False
+        person.look("1 paired")
+
+        # "Get this photo from the phone to the laptop."
+        photo = folder / "IMG_0001.png"
+        photo.write_bytes(png(64, 48, (20, 120, 90)))
+        person.task()
+        person.tap("Add photos or files")
+        phone.choose_files(photo)
+        person.count += 1  # in the phone's own list of photos
+        phone.row("IMG_0001.png")
+        wait_until(lambda: (world.near.shared / photo.name).exists(), 60, "the photo on the laptop")
+        assert (world.near.shared / photo.name).read_bytes() == photo.read_bytes()
+        person.look("2 photo on the laptop")
+
+        # "Find the wedding video and watch it."
+        person.task()
+        person.tap("Search", ".nav")
+        phone.one("#search-box").send_keys("wedding")
+        person.tap("Download: wedding film.webm")
+        phone.see("Completed", 60)
+        person.tap("Downloads", ".nav")
+        phone.row("wedding film.webm").find_element("css selector", ".open").click()
+        person.count += 1
+        phone.wait(lambda: phone.js("return document.querySelector('.stage video')?.videoWidth"), 60, "the film")
+        person.look("3 film")
+    finally:
+        browser.quit()
+
+
+def test_a_phone_from_another_network_does_the_first_tasks(world, tmp_path):
+    with other_machine(5) as machine:
+        if machine is None:
+            pytest.skip("network namespaces cannot be made here")
+        machine.run(first_tasks, world, f"http://{machine.our_ip}:{world.near.port}", world.code(), tmp_path)
+    for device in world.devices():
+        world.near.api.request("DELETE", f"/api/devices/{device['id']}")
 
 
 def test_a_link_to_a_file_outlives_the_pairing(world, phone):
