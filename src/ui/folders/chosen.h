@@ -17,7 +17,8 @@
 #define UI_CHOSEN_ID_LEN    32u
 #define UI_CHOSEN_S         3600u
 
-struct ui_chosen; /* *returns owned*, free with ui_chosen_free; NULL: out of memory */
+struct ui_chosen;
+/* *Returns owned*, free with ui_chosen_free. NULL: out of memory. */
 struct ui_chosen *ui_chosen_new(void);
 /* NULL is fine. */
 void ui_chosen_free(struct ui_chosen *chosen);
