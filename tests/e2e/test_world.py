@@ -36,7 +36,7 @@ client.connect((sys.argv[1], int(sys.argv[2])))
 @pytest.fixture(scope="module")
 def here():
     try:
-        with world(("port", "symmetric"), public=2) as made:
+        with world(("port", "symmetric", "random"), public=2) as made:
             yield made
     except Unavailable as error:
         pytest.skip(str(error))
@@ -79,6 +79,12 @@ def test_a_symmetric_router(here, servers):
     assert any(found[0][1] != port for found, port in zip(rounds, (5001, 5002, 5003)))
 
 
+def test_a_router_that_chooses_a_port_and_keeps_it(here, servers):
+    home = here.homes[2]
+    first, second = seen(home.machine, servers, 5001)
+    assert first == second and first[0] == home.router.address and 20000 <= first[1] < 30000
+
+
 def test_nothing_comes_in_unasked(here):
     """A connection reaches neither the router nor a machine behind it."""
     for home in here.homes:
@@ -90,7 +96,7 @@ def test_nothing_comes_in_unasked(here):
 
 def test_homes_do_not_see_each_other(here):
     """Both have the same addresses inside."""
-    a, b = (home.machine for home in here.homes)
+    a, b = (home.machine for home in here.homes[:2])
     assert a.address == b.address
     ended = a.run(sys.executable, "-c", CLIENT, here.homes[1].router.address, 9, 0, 1, check=False)
     assert ended.returncode != 0

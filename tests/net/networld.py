@@ -25,9 +25,11 @@ IPV6 = "2001:db8"  # the public machines are in 2001:db8::/64, home N is 2001:db
 # from where they were asked for (address and port). "symmetric": takes another one for each destination.
 # "address": as "port", and lets in from each address that was asked. "cone": lets in from everybody. "open": TCP,
 # too. "noudp": as "port", without UDP. "rst": as "port", and answers what comes in unasked instead of dropping it.
-# "short": as "port", and forgets a UDP path after 8 s without a datagram.
+# "short": as "port", and forgets a UDP path after 8 s without a datagram. "random": as "port", but with a port of its
+# own choice, the same for all destinations.
 NATS = {kind: "masquerade" for kind in ("port", "address", "cone", "open", "noudp", "rst", "short")}
 NATS["symmetric"] = "masquerade fully-random"
+NATS["random"] = "meta l4proto { tcp, udp } masquerade to :20000-29999"
 ASKED = """
 table ip asked {{
     set addresses {{
