@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,19 @@ def test_ipv6_opens_what_ipv4_does_not(suite):
             suite.stop()
     except Unavailable as error:
         pytest.skip(str(error))
+
+
+@long_test
+def test_24_channels_at_once(homes):
+    data = os.urandom(2 * MIB)
+    homes.start(files={"far.bin": data})
+    homes.trust()
+    names = [f"out{i}" for i in range(24)]
+    with ThreadPoolExecutor(len(names)) as all_of_them:
+        done = list(all_of_them.map(lambda name: homes.get("far.bin", "--path", "channel", "--output-dir", name, timeout="60s"), names))
+    assert [d.returncode for d in done] == [0] * len(names), [d.stdout[-300:] for d in done if d.returncode]
+    assert all((homes.suite.folder / "near" / name / "far.bin").read_bytes() == data for name in names)
+    assert homes.metrics_of_far()["p2p_peer_channels_total"] == len(names)  # nobody had to call again
 
 
 # Who gets through to whom, and how: the far router, the near one. Two symmetric ones do not, nor do a symmetric one

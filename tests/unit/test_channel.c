@@ -325,6 +325,44 @@ both_sides_hear_of_the_end(void **state)
     }
 }
 
+/* Many channels of one process share its memory, and each of them moves. */
+static void
+many_at_once(void **state)
+{
+    enum { CHANNELS = 24 };
+    static struct opener o[CHANNELS][2];
+    struct p2p_stop *stop[CHANNELS];
+    static uint8_t piece[100 * 1024];
+
+    (void)state;
+    assert_true(p2p_reach_settle(WAIT_MS));
+    p2p_reach_limit_channels(2 * CHANNELS, P2P_MIB);
+    for (size_t i = 0; i < CHANNELS; i++) {
+        make_both(o[i], &stop[i]);
+        open_both(o[i]);
+        assert_int_equal(o[i][0].err, P2P_OK);
+        assert_int_equal(o[i][1].err, P2P_OK);
+    }
+    for (size_t i = 0; i < CHANNELS; i++) {
+        memset(piece, (int)i, sizeof(piece));
+        assert_int_equal(
+            p2p_net_write(o[i][0].way.fd, piece, sizeof(piece), p2p_now_ms() + WAIT_MS),
+            P2P_OK);
+    }
+    for (size_t i = CHANNELS; i-- > 0;) {
+        assert_int_equal(
+            p2p_net_read(o[i][1].way.fd, piece, sizeof(piece), p2p_now_ms() + WAIT_MS),
+            P2P_OK);
+        assert_int_equal(piece[0], i);
+        assert_int_equal(piece[sizeof(piece) - 1], i);
+        close(o[i][0].way.fd);
+        close(o[i][1].way.fd);
+        p2p_stop_free(stop[i]);
+    }
+    assert_true(p2p_reach_settle(WAIT_MS));
+    p2p_reach_limit_channels(P2P_CHANNELS_MAX, P2P_CHANNEL_MEMORY);
+}
+
 static void
 no_more_channels_than_allowed(void **state)
 {
@@ -416,6 +454,7 @@ main(void)
         cmocka_unit_test(a_dead_path_ends_it),
         cmocka_unit_test(bytes_pass_between_sockets),
         cmocka_unit_test(both_sides_hear_of_the_end),
+        cmocka_unit_test(many_at_once),
         cmocka_unit_test(no_more_channels_than_allowed),
         cmocka_unit_test(a_wrong_password_opens_nothing),
         cmocka_unit_test(what_a_peer_told_wrongly),

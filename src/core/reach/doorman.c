@@ -11,7 +11,7 @@
 #include "p2p/log.h"
 #include "p2p/reach.h"
 
-enum { ANSWERS_MAX = 16 }; /* that are under way */
+enum { ANSWERS_MAX = 32 }; /* that are under way */
 
 struct p2p_doorman {
     struct p2p_doorman_options opt;
