@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "p2p/about.h"
 #include "p2p/chunk.h"
 #include "p2p/identity.h"
 #include "p2p/msg.h"
@@ -39,7 +40,8 @@ struct p2p_conn_options {
     const struct p2p_addr *others;
     size_t other_count;
     /* Other ways than these addresses, with protocol 2 and if `expected` is set; NULL:
-     * none. Borrowed during open. */
+     * none. With reach->visit, only that link counts, and neither the addresses nor
+     * `expected` do. Borrowed during open. */
     const struct p2p_reach *reach;
     /* A registry could not connect to `addr`: other ways are tried sooner. */
     bool is_unreached;
@@ -53,8 +55,26 @@ struct p2p_conn_options {
  */
 P2P_MUST_CHECK enum p2p_err p2p_conn_open(const struct p2p_conn_options *opt,
                                           struct p2p_conn **out);
-void p2p_conn_close(
-    struct p2p_conn *conn); /* sends CLOSE or DONE if possible; accepts NULL */
+/* Sends CLOSE or DONE if possible, but see p2p_conn_has_all; accepts NULL. */
+void p2p_conn_close(struct p2p_conn *conn);
+
+/* What the peer of a link tells its guest first. The texts are its claims, and can be
+ * shown. */
+#define P2P_WELCOME_TITLE_MAX 200
+#define P2P_WELCOME_FETCH     1 /* mode: there are files to download */
+struct p2p_welcome {
+    uint8_t mode;
+    bool has_pin;
+    uint64_t expires_s;
+    uint64_t bytes_left; /* UINT64_MAX: no limit */
+    char title[P2P_WELCOME_TITLE_MAX + 1], name[P2P_ABOUT_NAME_MAX + 1];
+};
+/* NULL: this is no guest of a link. Borrowed until close. A guest's open gives
+ * PASSPHRASE if the PIN is wrong or missing, and RATE_LIMITED after too many of them.
+ */
+const struct p2p_welcome *p2p_conn_welcome(const struct p2p_conn *conn);
+/* The guest has everything: only then it sends CLOSE, which tells the peer so. */
+void p2p_conn_has_all(struct p2p_conn *conn);
 /* The address that was used, as it was given. Borrowed until close. */
 const struct p2p_addr *p2p_conn_address(const struct p2p_conn *conn);
 const struct p2p_id *
@@ -104,7 +124,7 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_layer(struct p2p_conn *conn,
                                            struct p2p_chunks *geometry,
                                            struct p2p_digest **out);
 /* The SHA-256 of the whole file as the peer states it; the caller checks it against the
- * data. UNSUPPORTED with protocol 1. */
+ * data. UNSUPPORTED with protocol 1, and for guests of a link. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_sha256(struct p2p_conn *conn,
                                             const struct p2p_digest *root,
                                             struct p2p_digest *out);

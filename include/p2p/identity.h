@@ -36,6 +36,10 @@ typedef char *p2p_passphrase_fn(void *arg, const char *prompt);
  * terminal without echo. The descriptor gives its passphrase once. */
 char *p2p_passphrase_default(void *arg, const char *prompt);
 
+/* Reads one line from the terminal without echo; NULL: there is no terminal, or nothing
+ * was typed. *Returns owned*, free with p2p_vault_free. */
+char *p2p_passphrase_ask(const char *prompt);
+
 /* The source that p2p_passphrase_default uses: the first that is set. If that source
  * cannot be read, there is no passphrase; the next source is not tried. */
 enum p2p_passphrase_source {

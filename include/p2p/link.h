@@ -4,7 +4,7 @@
  * through boxes at a registry to open a channel. The secret is 16 bytes that only the
  * link itself holds, behind its '#'. Both messages carry a MAC under it: so neither the
  * registry nor the network can stand between guest and peer. Trust boundary:
- * p2p_guest_call_parse. No sockets, no clock. Thread-safe.
+ * p2p_guest_call_parse, p2p_guest_answer_parse. No sockets, no clock. Thread-safe.
  */
 #ifndef P2P_LINK_H
 #define P2P_LINK_H
@@ -49,6 +49,13 @@ P2P_MUST_CHECK enum p2p_err p2p_link_url(const char *registry,
                                          const struct p2p_link_secret *secret,
                                          char out[P2P_LINK_URL]);
 
+/* Reads a link as people paste it: the registry (a URL, or a host as behind a code),
+ * "/l#" and the secret. `registry` gets the URL. USAGE: it is none. */
+P2P_MUST_CHECK enum p2p_err p2p_link_parse_url(const char *text, char *registry,
+                                               size_t cap, struct p2p_link_secret *out);
+/* True if the text may be meant as a link: it has "/l#". */
+bool p2p_link_is_meant(const char *text);
+
 /* What a guest shows to prove that it knows the PIN of the link, too. CRYPTO. */
 struct p2p_link_pin {
     uint8_t b[16];
@@ -60,6 +67,12 @@ P2P_MUST_CHECK enum p2p_err p2p_link_pin_of(const struct p2p_link_keys *keys,
 struct p2p_guest_id {
     uint8_t b[16];
 };
+
+/* The number of this device as a guest of this link: the same each time, so a device
+ * that resumes does not use the link again. CRYPTO. */
+P2P_MUST_CHECK enum p2p_err p2p_guest_id_of(const struct p2p_link_keys *keys,
+                                            const struct p2p_id *device,
+                                            struct p2p_guest_id *out);
 
 struct p2p_guest_call {
     struct p2p_session_id session;
@@ -86,6 +99,13 @@ char *p2p_guest_answer_format(const struct p2p_guest_call *call,
                               const struct p2p_link_keys *keys,
                               const struct p2p_id *peer,
                               const struct p2p_call_channel *channel);
+/* Reads the answer to this call. TOO_LARGE, MALFORMED; AUTH: its MAC is not of this
+ * link and this call. */
+P2P_MUST_CHECK enum p2p_err p2p_guest_answer_parse(const char *text, size_t len,
+                                                   const struct p2p_guest_call *call,
+                                                   const struct p2p_link_keys *keys,
+                                                   struct p2p_id *peer,
+                                                   struct p2p_call_channel *channel);
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,7 @@
 
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
+#include "p2p/link.h"
 #include "p2p/stop.h"
 
 #pragma GCC visibility push(default)
@@ -32,6 +33,14 @@ enum p2p_path_wish { P2P_WISH_AUTO, P2P_WISH_DIRECT, P2P_WISH_RELAY, P2P_WISH_CH
 P2P_MUST_CHECK enum p2p_err p2p_path_wish_parse(const char *text,
                                                 enum p2p_path_wish *out);
 
+/* A link whose guest this device is. */
+struct p2p_visit {
+    struct p2p_link_keys keys;
+    struct p2p_guest_id guest;
+    bool has_pin;
+    struct p2p_link_pin pin;
+};
+
 /* How this program reaches peers. The members are borrowed; it may be used by many
  * threads at a time. */
 struct p2p_reach {
@@ -39,6 +48,10 @@ struct p2p_reach {
     struct p2p_discovery *discovery; /* NULL: directly only */
     enum p2p_path_wish wish;
     bool no_relay; /* whatever the wish: a relay is in use already */
+    /* Only the peer of this link, which serves its files to this guest; NULL: any peer.
+     * Then the id of the peer is `keys.guest`: the key of the real one is not proven.
+     */
+    const struct p2p_visit *visit;
 };
 
 /* A way that was opened. */
@@ -68,6 +81,15 @@ P2P_MUST_CHECK enum p2p_err p2p_reach_call(const struct p2p_reach *reach,
                                            const struct p2p_reach_listener *listener,
                                            const struct p2p_stop *stop,
                                            struct p2p_way *out);
+
+/*
+ * Calls the peer of the link reach->visit, at each registry in turn, and opens a
+ * channel to it. NOT_FOUND: nobody answers this link there; TIMEOUT: it did not answer,
+ * or no pair of addresses works; CANCELLED; RATE_LIMITED; AUTH, ....
+ */
+P2P_MUST_CHECK enum p2p_err p2p_reach_visit(const struct p2p_reach *reach,
+                                            const struct p2p_stop *stop,
+                                            struct p2p_way *out);
 
 /* ---- Channels of this process ---- */
 

@@ -188,3 +188,38 @@ def test_the_running_peer_serves_and_a_transfer_resumes(world):
         world.receive(code, home="killed")
     sender.event("done")
     assert (home / "downloads/large.bin").read_bytes() == path.read_bytes()
+
+
+def test_a_link_without_a_browser(world):
+    """`p2p receive LINK` gets what a browser would, asks for the PIN, resumes in the sense of the link (the device uses it
+    once), and the sender ends. Broken and wrong links are refused with a sentence.
+    """
+    registry = world.suite.discovery(folder="links").url  # the other one may have many boxes of this address
+    photos = world.path / "files/by-link"
+    big = world.file("by-link/big.bin", os.urandom(2_500_000))
+    world.file("by-link/deep/b.txt", b"two")
+    (photos / "empty").mkdir()
+    sender = Sender(world, photos, big, "--pin", "2468", "--insecure-link", "--keep", registry=registry)
+    sender.event("code")
+    link = sender.event("link")["link"]
+    out = world.path / "by-link-out"
+    assert b"PIN" in world.receive(link, "--output-dir", out, status=7).stderr
+    assert b"wrong" in world.receive(link, "--pin", "1357", "--output-dir", out, status=7).stderr
+    assert b"not a complete link" in world.receive(link[:-1], status=2).stderr
+    other = link[:-1] + ("A" if link[-1] != "A" else "Q")
+    assert b"nobody answers" in world.receive(other, status=3).stderr
+    done = world.receive(link, "--pin", "2468", "--output-dir", out)
+    assert b"by-link/" in done.stderr and b"big.bin" in done.stderr
+    assert (out / "by-link/big.bin").read_bytes() == (out / "big.bin").read_bytes() == big.read_bytes()
+    assert (out / "by-link/deep/b.txt").read_bytes() == b"two"
+    assert (out / "by-link/empty").is_dir()
+    sender.event("guest")
+    sender.event("guest_done")
+    sender.stop()
+    # --uses: the same device comes again without another use; after the second one, the sender ends.
+    sender = Sender(world, big, "--insecure-link", "--uses", "2", registry=registry)
+    link = sender.event("link")["link"]
+    for home, name in (("one", "big.bin"), ("one", "again.bin"), ("two", "big.bin")):
+        world.receive(link, "--output", out / home / name, home=home)
+        assert (out / home / name).read_bytes() == big.read_bytes()
+    sender.end()

@@ -99,6 +99,24 @@ def call_seeds(pem, peer_id):
     seed("call", json.dumps({**call, **channel}).encode())
 
 
+def guest_seeds():
+    """A call and an answer with right MACs, and a WELCOME."""
+    channel = {"ufrag": "abcd", "pwd": "p" * 24, "fingerprint": "11" * 32, "candidates": ["192.0.2.1 5000 host 1"]}
+    shared = [channel["ufrag"], channel["pwd"], channel["fingerprint"], *channel["candidates"]]
+    session, box, key = "05" + "00" * 15, "01" + "00" * 15, b"\2" + bytes(31)
+
+    def mac(*lines):
+        return hmac.digest(key, "".join(f"{line}\n" for line in lines).encode(), "sha256").hex()
+
+    call = {"v": 1, "type": "guest", "session": session, "guest": "06" * 16, "to": box, "reply": "07" * 16}
+    call["mac"] = mac("p2p link call", *list(call.values())[2:], 1800000000, *shared)
+    seed("guest", b"\0" + json.dumps({**call, "expires": 1800000000, "setup": "passive", **channel}).encode())
+    answer = {"v": 1, "type": "host", "session": session, "from": "22" * 32, "setup": "active", **channel}
+    answer["mac"] = mac("p2p link answer", session, "00" * 32, "22" * 32, *shared)
+    seed("guest", b"\1" + json.dumps(answer).encode())
+    seed("guest", b"\2\x40\1\1\0" + bytes(7) + b"\x09" + b"\xff" * 8 + b"\0\2hi\0\1n")
+
+
 def token():
     body = (1800000000).to_bytes(8, "big") + b"\7" * 16 + b"\1" * 32 + b"\2" * 32 + b"\0" + bytes(8)
     key = b"\1\2\3" + bytes(29)
@@ -159,6 +177,7 @@ def main():
     for key in vectors("identity")["keys"]:
         seed("hello1", key["pem"].encode())
         call_seeds(key["pem"], key["peer_id"])
+    guest_seeds()
     for case in vectors("identity")["refused_pem"]:
         seed("hello1", bytes.fromhex(case["pem"]))
     for frame in old["frames"]:

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "core/remote/conn_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
 #include "p2p/grants.h"
@@ -75,6 +76,60 @@ a_link_as_text(void **state)
         assert_int_equal(p2p_link_parse(wrong[i], &read), P2P_ERR_USAGE);
     assert_int_equal(p2p_link_url("https://p2p.example/", &secret, url), P2P_OK);
     assert_string_equal(url, "https://p2p.example/l#AAECAwQFBgcICQoLDA0ODw");
+}
+
+/* As people paste it; the registry is that of a code. */
+static void
+a_link_is_pasted(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "/l#AAECAwQFBgcICQoLDA0ODw",
+                                        "https://p2p.example/l#AAECAwQFBgcICQoLDA0OD",
+                                        "https://p2p.example/l#AAECAwQFBgcICQoLDA0ODw#",
+                                        "https://p2p.example/#AAECAwQFBgcICQoLDA0ODw",
+                                        "https://p2p.example/s#AAECAwQFBgcICQoLDA0ODw",
+                                        "ftp://p2p.example/l#AAECAwQFBgcICQoLDA0ODw"};
+    static const char *const right[][2] = {
+        {"https://p2p.example/l#AAECAwQFBgcICQoLDA0ODw", "https://p2p.example"},
+        {"http://10.0.0.1:8000/l#AAECAwQFBgcICQoLDA0ODw", "http://10.0.0.1:8000"},
+        {"https://p2p.example/at/l#AAECAwQFBgcICQoLDA0ODw", "https://p2p.example/at"},
+        {"p2p.example/l#AAECAwQFBgcICQoLDA0ODw", "https://p2p.example"}};
+    char registry[P2P_LINK_URL], cut[4];
+    struct p2p_link_secret read;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(
+            p2p_link_parse_url(wrong[i], registry, sizeof(registry), &read),
+            P2P_ERR_USAGE);
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        assert_true(p2p_link_is_meant(right[i][0]));
+        assert_int_equal(
+            p2p_link_parse_url(right[i][0], registry, sizeof(registry), &read), P2P_OK);
+        assert_string_equal(registry, right[i][1]);
+        assert_memory_equal(&read, &secret, sizeof(read));
+        assert_int_equal(p2p_link_parse_url(right[i][0], cut, sizeof(cut), &read),
+                         P2P_ERR_USAGE);
+    }
+    assert_false(p2p_link_is_meant("7-guitar-tiger@p2p.example"));
+}
+
+static void
+a_device_is_one_guest_of_each_link(void **state)
+{
+    static const struct p2p_link_secret other_secret = {{9}};
+    struct p2p_link_keys keys = keys_of(&secret), other = keys_of(&other_secret);
+    const struct p2p_id one = {{1}}, two = {{2}};
+    struct p2p_guest_id a, b;
+
+    (void)state;
+    assert_int_equal(p2p_guest_id_of(&keys, &one, &a), P2P_OK);
+    assert_int_equal(p2p_guest_id_of(&keys, &one, &b), P2P_OK);
+    assert_memory_equal(&a, &b, sizeof(a));
+    assert_int_equal(p2p_guest_id_of(&keys, &two, &b), P2P_OK);
+    assert_memory_not_equal(&a, &b, sizeof(a));
+    assert_int_equal(p2p_guest_id_of(&other, &one, &b), P2P_OK);
+    assert_memory_not_equal(&a, &b, sizeof(a));
 }
 
 /* ---- calls ---- */
@@ -185,6 +240,108 @@ an_answer_is_for_one_call(void **state)
     assert_string_not_equal(strstr(one, "\"mac\""), strstr(two, "\"mac\""));
     free(one);
     free(two);
+}
+
+static void
+an_answer_is_read_by_its_caller(void **state)
+{
+    static const struct p2p_link_secret other_secret = {{9}};
+    struct p2p_link_keys keys = keys_of(&secret), other = keys_of(&other_secret);
+    struct p2p_guest_call call = some_call(&keys), elsewhere = call;
+    struct p2p_call_channel channel = call.channel, read;
+    const struct p2p_id peer = {{7}};
+    struct p2p_id from;
+    char *text;
+    size_t len;
+
+    (void)state;
+    strcpy(channel.ufrag, "efgh");
+    text = p2p_guest_answer_format(&call, &keys, &peer, &channel);
+    len = strlen(text);
+    assert_int_equal(p2p_guest_answer_parse(text, len, &call, &keys, &from, &read),
+                     P2P_OK);
+    assert_memory_equal(&from, &peer, sizeof(from));
+    assert_memory_equal(&read, &channel, sizeof(read));
+    assert_int_equal(p2p_guest_answer_parse(text, len, &call, &other, &from, &read),
+                     P2P_ERR_AUTH);
+    elsewhere.channel.fingerprint.b[0] ^= 1;
+    assert_int_equal(p2p_guest_answer_parse(text, len, &elsewhere, &keys, &from, &read),
+                     P2P_ERR_AUTH);
+    elsewhere = call;
+    elsewhere.session.b[0] ^= 1;
+    assert_int_equal(p2p_guest_answer_parse(text, len, &elsewhere, &keys, &from, &read),
+                     P2P_ERR_MALFORMED);
+    for (size_t n = 0; n < len; n++) { /* in blocks of their exact size */
+        char *cut = malloc(n + 1);
+        memcpy(cut, text, n);
+        assert_int_not_equal(p2p_guest_answer_parse(cut, n, &call, &keys, &from, &read),
+                             P2P_OK);
+        free(cut);
+    }
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        char *flipped = malloc(len);
+        memcpy(flipped, text, len);
+        flipped[bit / 8] = (char)(flipped[bit / 8] ^ (1 << bit % 8));
+        enum p2p_err err =
+            p2p_guest_answer_parse(flipped, len, &call, &keys, &from, &read);
+        assert_true(err != P2P_OK || (memcmp(&read, &channel, sizeof(read)) == 0 &&
+                                      memcmp(&from, &peer, sizeof(from)) == 0));
+        free(flipped);
+    }
+    free(text);
+}
+
+/* ---- what the peer tells its guest ---- */
+
+static void
+a_welcome_is_read(void **state)
+{
+    static const uint8_t right[] = {0x40, 1,    1, 1,    0,    0,    0,    0,    0,
+                                    0,    0,    9, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                    0xff, 0xff, 0, 2,    'h',  'i',  0,    1,    'n'};
+    struct p2p_welcome welcome;
+    uint8_t block[sizeof(right)];
+
+    (void)state;
+    assert_int_equal(p2p_conn_take_welcome(right, sizeof(right), &welcome), P2P_OK);
+    assert_int_equal(welcome.mode, P2P_WELCOME_FETCH);
+    assert_true(welcome.has_pin);
+    assert_int_equal(welcome.expires_s, 9);
+    assert_true(welcome.bytes_left == UINT64_MAX);
+    assert_string_equal(welcome.title, "hi");
+    assert_string_equal(welcome.name, "n");
+    for (size_t n = 0; n < sizeof(right); n++) {
+        uint8_t *cut = malloc(n + 1);
+        memcpy(cut, right, n);
+        assert_int_not_equal(p2p_conn_take_welcome(cut, n, &welcome), P2P_OK);
+        free(cut);
+    }
+    memcpy(block, right, sizeof(block));
+    block[1] = 2; /* a later version */
+    assert_int_equal(p2p_conn_take_welcome(block, sizeof(block), &welcome),
+                     P2P_ERR_UNSUPPORTED);
+    memcpy(block, right, sizeof(block));
+    block[22] = 0x1b; /* would color the terminal */
+    assert_int_equal(p2p_conn_take_welcome(block, sizeof(block), &welcome), P2P_OK);
+    assert_string_equal(welcome.title, "");
+    assert_string_equal(welcome.name, "n");
+}
+
+static void
+frames_have_a_length(void **state)
+{
+    static const uint8_t none[4] = {0}, huge[4] = {1, 0, 0, 0};
+    uint8_t frame[P2P_FRAME_HEAD + 300];
+    size_t size;
+
+    (void)state;
+    p2p_conn_guest_seal(frame, 300);
+    for (size_t n = 0; n < sizeof(frame); n++)
+        assert_int_equal(p2p_conn_guest_peek(frame, n, &size), P2P_ERR_MORE);
+    assert_int_equal(p2p_conn_guest_peek(frame, sizeof(frame), &size), P2P_OK);
+    assert_int_equal(size, sizeof(frame));
+    assert_int_equal(p2p_conn_guest_peek(none, 4, &size), P2P_ERR_MALFORMED);
+    assert_int_equal(p2p_conn_guest_peek(huge, 4, &size), P2P_ERR_MALFORMED);
 }
 
 /* ---- the table ---- */
@@ -439,10 +596,15 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_have_known_answers),
         cmocka_unit_test(a_link_as_text),
+        cmocka_unit_test(a_link_is_pasted),
+        cmocka_unit_test(a_device_is_one_guest_of_each_link),
         cmocka_unit_test(a_call_arrives_as_it_was_sent),
         cmocka_unit_test(no_other_call_is_taken),
         cmocka_unit_test(a_value_has_one_line),
         cmocka_unit_test(an_answer_is_for_one_call),
+        cmocka_unit_test(an_answer_is_read_by_its_caller),
+        cmocka_unit_test(a_welcome_is_read),
+        cmocka_unit_test(frames_have_a_length),
         WITH_SCRATCH(a_row_is_read_as_it_was_written),
         WITH_SCRATCH(there_are_not_too_many),
         WITH_SCRATCH(a_guest_sees_its_link_alone),

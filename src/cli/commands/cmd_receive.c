@@ -13,6 +13,7 @@
 #include "cli/get/one.h"
 #include "cli/send/interrupt.h"
 #include "cli/send/pickup.h"
+#include "cli/send/visit.h"
 #include "p2p/bytes.h"
 
 enum { ITEMS_MAX = 64, ADDRESSES_MAX = 9, ANSWER_MAX = 16 };
@@ -20,6 +21,7 @@ enum { ITEMS_MAX = 64, ADDRESSES_MAX = 9, ANSWER_MAX = 16 };
 struct receive_options {
     struct get_options get; /* first: its options are those of `p2p get` */
     bool yes;
+    const char *pin;
 };
 
 /* One file or folder of the offer. */
@@ -36,11 +38,12 @@ struct receive_command {
     struct p2p_identity *identity;
     struct p2p_stop *stop;
     struct pickup pickup;
+    struct visit visit; /* of a link, instead */
     /* The offer. */
     cJSON *offer;
     const char *sender, *text;
     struct item items[ITEMS_MAX];
-    size_t count;
+    size_t count, more; /* more: of a link, beyond these */
     struct p2p_id peer;
     char number[16];
     struct p2p_source_spec source;
@@ -56,6 +59,8 @@ static const struct p2p_option options[] = {
      "file or folder to write; - writes the files to standard output"},
     {"output-dir", P2P_OPT_TEXT, AT(get.output_dir), 0, 0, "DIR",
      "folder for the files"},
+    {"pin", P2P_OPT_TEXT, AT(pin), 0, 0, "PIN",
+     "PIN of a link; without this option, the terminal asks for it"},
     {"yes", P2P_OPT_FLAG, AT(yes), 0, 0, NULL, "do not ask before files are written"},
     {"on-conflict", P2P_OPT_TEXT, AT(get.on_conflict), 0, 0, "HOW",
      "what to do when another file has the name: rename (add a number), version (keep "
@@ -69,11 +74,14 @@ static const struct p2p_option options[] = {
     CLI_OPTION_JSON(struct get_options),
 };
 static const struct p2p_option_set set = {
-    "p2p receive", "[options] CODE",
+    "p2p receive", "[options] CODE|LINK",
     "Gets what somebody sends with `p2p send`: type the code that was printed there, "
     "such as 7-guitar-tiger; spaces may stand for the hyphens, and three letters are "
-    "enough for a word. Each chunk is verified. Run the same command again to resume "
-    "after an interruption.",
+    "enough for a word. Or give the link, in quotes: the files come as to a browser, "
+    "but "
+    "the page of the registry is not used. Each chunk is verified. Run the same "
+    "command "
+    "again to resume after an interruption.",
     options, sizeof(options) / sizeof(options[0])};
 
 /* ---- the offer ---- */
@@ -186,13 +194,16 @@ print_items(const struct receive_command *c)
     fprintf(stderr, "%s sends:\n", c->sender);
     for (size_t i = 0; i < c->count; i++) {
         const struct item *item = &c->items[i];
-        fprintf(stderr, "  %s  %s", cli_text(item->name, shown),
-                cli_size(item->size, size));
+        int len = item->is_folder ? (int)strcspn(cli_text(item->name, shown), "/") + 1
+                                  : (int)strlen(cli_text(item->name, shown));
+        fprintf(stderr, "  %.*s  %s", len, shown, cli_size(item->size, size));
         if (item->is_folder)
             fprintf(stderr, " in %llu file%s", (unsigned long long)item->files,
                     item->files == 1 ? "" : "s");
         fputc('\n', stderr);
     }
+    if (c->more > 0)
+        fprintf(stderr, "  and %zu more\n", c->more);
 }
 
 /* The names are the sender's choice, so a person sees them before they are written. */
@@ -233,6 +244,76 @@ print_text(const char *text)
     }
     if (len == 0 || text[len - 1] != '\n')
         putchar('\n');
+}
+
+/* ---- links ---- */
+
+/* The first part of a name: a file, or a folder, which counts once. */
+static void
+add_item(struct receive_command *c, const struct p2p_wanted *file)
+{
+    size_t len = strcspn(file->save_as, "/");
+    bool is_folder = file->save_as[len] == '/';
+
+    for (size_t i = 0; i < c->count && is_folder; i++)
+        if (c->items[i].is_folder &&
+            strncmp(c->items[i].name, file->save_as, len + 1) == 0) {
+            c->items[i].size += file->size;
+            c->items[i].files++;
+            return;
+        }
+    if (c->count < ITEMS_MAX)
+        c->items[c->count++] = (struct item){.name = file->save_as,
+                                             .size = file->size,
+                                             .files = 1,
+                                             .is_folder = is_folder};
+    else
+        c->more++;
+}
+
+static enum p2p_err
+make_folders(const struct receive_command *c)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < c->visit.folder_count && err == P2P_OK; i++)
+        err = p2p_root_make_folder(c->downloads, c->visit.folders[i]);
+    return err;
+}
+
+static enum p2p_err
+download_link(struct receive_command *c)
+{
+    const struct visit *v = &c->visit;
+    const struct p2p_wanted *only = v->count == 1 ? &v->files[0] : NULL;
+    struct p2p_download_options opt = {
+        .identity = c->identity,
+        .downloads = c->downloads,
+        .name = only != NULL ? only->name : "files/",
+        .root = only != NULL ? &only->root : NULL,
+        .save_as = only == NULL                 ? NULL
+                   : c->opt.get.save_as != NULL ? c->opt.get.save_as
+                                                : only->save_as,
+        .conflict = c->opt.get.conflict,
+        .sources = &c->source,
+        .source_count = 1,
+        .reach = &v->reach,
+        .timeout_ms = c->opt.get.common.timeout_ms,
+        .verify = P2P_VERIFY_TREE,
+        .size_announced = only != NULL,
+        .announced_size = only != NULL ? only->size : 0,
+        .list = only == NULL ? v->files : NULL,
+        .list_count = only == NULL ? v->count : 0,
+        .keep_free = P2P_KEEP_FREE,
+    };
+    struct get_one one = {.opt = &c->opt.get,
+                          .identity = c->identity,
+                          .stop = c->stop,
+                          .output = &c->output};
+
+    c->source.id = &v->link.keys.guest;
+    c->source.addr = (struct p2p_addr){.host = "link", .port = 1};
+    return v->count > 0 ? get_one(&one, &opt) : P2P_OK;
 }
 
 /* ---- downloading ---- */
@@ -365,6 +446,52 @@ run(struct receive_command *c, const struct p2p_code *code)
     return status;
 }
 
+static int
+receive_from_link(struct receive_command *c)
+{
+    char shown[CLI_TEXT];
+    enum p2p_err err = p2p_root_open(c->opt.get.output_dir, true, 0755, &c->downloads);
+
+    if (err != P2P_OK)
+        return cli_fail(err,
+                        "cannot create or open %s: %s; choose another folder with "
+                        "--output-dir",
+                        cli_text(c->opt.get.output_dir, shown), p2p_err_text(err));
+    if (!may_write(c))
+        return cli_fail(P2P_ERR_CANCELLED, "nothing was written");
+    if ((err = make_folders(c)) == P2P_OK)
+        err = download_link(c);
+    if (err == P2P_ERR_CANCELLED)
+        cli_say("stopped; what was downloaded is kept: run the same command again to "
+                "resume");
+    return p2p_err_exit_status(err);
+}
+
+static int
+run_link(struct receive_command *c, const char *link)
+{
+    const struct visit_options opt = {.identity = c->identity,
+                                      .pin = c->opt.pin,
+                                      .timeout_ms = c->opt.get.common.timeout_ms,
+                                      .stop = c->stop};
+    int status = visit_open(&c->visit, link, &opt);
+
+    if (status != 0)
+        return status;
+    c->sender = c->visit.welcome.name[0] != '\0' ? c->visit.welcome.name : "the sender";
+    for (size_t i = 0; i < c->visit.count; i++)
+        add_item(c, &c->visit.files[i]);
+    if ((c->opt.get.save_as != NULL || c->output.is_stdout) &&
+        c->visit.count + c->visit.folder_count > 1)
+        return cli_fail(P2P_ERR_USAGE,
+                        "--output names one file, but more is sent; name a folder with "
+                        "--output-dir");
+    status = receive_from_link(c);
+    if (status == 0)
+        visit_finish(&c->visit, &opt);
+    return status;
+}
+
 /* The words may be arguments of their own: `p2p receive 7 guitar tiger`. */
 static int
 read_code(char **argv, size_t count, struct p2p_code *code)
@@ -373,7 +500,8 @@ read_code(char **argv, size_t count, struct p2p_code *code)
     size_t len = 0;
 
     if (count == 0)
-        return cli_fail(P2P_ERR_USAGE, "missing code; usage: p2p receive CODE");
+        return cli_fail(P2P_ERR_USAGE,
+                        "missing code or link; usage: p2p receive CODE|LINK");
     for (size_t i = 0; i < count && len < sizeof(text); i++)
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
                                 i > 0 ? "-" : "", argv[i]);
@@ -394,11 +522,16 @@ cmd_receive(int argc, char **argv)
                     .verify = "full"},
     };
     struct p2p_code code;
+    const char *link;
     int arguments, status;
 
     if (!cli_parse(&set, &c.opt, argc, argv, &arguments, &status))
         return status;
-    status = read_code(argv + 1, (size_t)arguments, &code);
+    link = arguments == 1 && p2p_link_is_meant(argv[1]) ? argv[1] : NULL;
+    if (link == NULL)
+        status = read_code(argv + 1, (size_t)arguments, &code);
+    if (status == 0 && link == NULL && c.opt.pin != NULL)
+        status = cli_fail(P2P_ERR_USAGE, "--pin is for links; a code has no PIN");
     if (status == 0 && !get_parse_conflict(&c.opt.get))
         status = cli_fail(P2P_ERR_USAGE, "invalid --on-conflict: use rename, version, "
                                          "overwrite or skip");
@@ -409,9 +542,10 @@ cmd_receive(int argc, char **argv)
     if (status == 0)
         status = p2p_err_exit_status(cli_open_identity(&c.opt.get.common, &c.identity));
     if (status == 0)
-        status = run(&c, &code);
+        status = link != NULL ? run_link(&c, link) : run(&c, &code);
     get_output_close(&c.output);
     pickup_close(&c.pickup);
+    visit_close(&c.visit);
     cJSON_Delete(c.offer);
     p2p_root_close(c.downloads);
     p2p_discovery_close(c.discovery);

@@ -242,3 +242,44 @@ p2p_guest_call_parse(const char *text, size_t len, const struct p2p_link_keys *k
         memset(out, 0, sizeof(*out));
     return err;
 }
+
+static bool
+get_answer(const cJSON *object, const struct p2p_guest_call *call, struct p2p_id *peer,
+           struct p2p_call_channel *channel, struct p2p_secret *mac)
+{
+    const char *type = p2p_json_text(object, "type");
+    struct p2p_session_id session;
+    uint64_t version;
+
+    return p2p_json_u64(object, "v", 1, &version) && version == 1 && type != NULL &&
+           strcmp(type, "host") == 0 &&
+           get_hex(object, "session", session.b, sizeof(session.b)) &&
+           memcmp(&session, &call->session, sizeof(session)) == 0 &&
+           get_hex(object, "from", peer->b, sizeof(peer->b)) &&
+           get_hex(object, "mac", mac->b, sizeof(mac->b)) &&
+           p2p_call_channel_get(object, "active", channel) && is_plain(channel);
+}
+
+enum p2p_err
+p2p_guest_answer_parse(const char *text, size_t len, const struct p2p_guest_call *call,
+                       const struct p2p_link_keys *keys, struct p2p_id *peer,
+                       struct p2p_call_channel *channel)
+{
+    struct p2p_secret mac, right;
+    cJSON *object;
+    enum p2p_err err = P2P_ERR_MALFORMED;
+
+    memset(peer, 0, sizeof(*peer));
+    memset(channel, 0, sizeof(*channel));
+    if (len > P2P_CALL_TEXT_MAX)
+        return P2P_ERR_TOO_LARGE;
+    object = p2p_json_parse(text, len);
+    if (cJSON_IsObject(object) && get_answer(object, call, peer, channel, &mac))
+        err = seal_answer(call, keys, peer, channel, &right);
+    if (err == P2P_OK && !p2p_equal_ct(right.b, mac.b, sizeof(right.b)))
+        err = P2P_ERR_AUTH;
+    cJSON_Delete(object);
+    if (err != P2P_OK)
+        memset(channel, 0, sizeof(*channel));
+    return err;
+}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "p2p/base64.h"
+#include "p2p/code.h"
 
 static enum p2p_err
 derive(const struct p2p_secret *prk, const char *label, struct p2p_secret *out)
@@ -69,6 +70,52 @@ p2p_link_url(const char *registry, const struct p2p_link_secret *secret,
     int n = snprintf(out, P2P_LINK_URL, "%.*s/l#%s", (int)len, registry,
                      p2p_link_format(secret, text));
     return n > 0 && n < P2P_LINK_URL ? P2P_OK : P2P_ERR_USAGE;
+}
+
+static const char mark[] = "/l#"; /* between the registry and the secret */
+
+bool
+p2p_link_is_meant(const char *text)
+{
+    return strstr(text, mark) != NULL;
+}
+
+enum p2p_err
+p2p_link_parse_url(const char *text, char *registry, size_t cap,
+                   struct p2p_link_secret *out)
+{
+    const char *at = strstr(text, mark);
+    char host[P2P_CODE_REGISTRY_MAX], *path;
+    size_t len = at != NULL ? (size_t)(at - text) : 0;
+
+    if (len == 0 || len >= sizeof(host))
+        return P2P_ERR_USAGE;
+    memcpy(host, text, len);
+    host[len] = '\0';
+    if ((path = strstr(host, "://")) != NULL && (path = strchr(path + 3, '/')) != NULL)
+        *path = '\0'; /* a proxy may have put the registry below one */
+    if (p2p_link_parse(at + strlen(mark), out) != P2P_OK ||
+        p2p_code_registry_url(host, registry, cap) != P2P_OK || len >= cap)
+        return P2P_ERR_USAGE;
+    if (path != NULL)
+        snprintf(registry, cap, "%.*s", (int)len, text);
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_guest_id_of(const struct p2p_link_keys *keys, const struct p2p_id *device,
+                struct p2p_guest_id *out)
+{
+    static const char label[] = "p2p link device";
+    char info[sizeof(label) + sizeof(device->b)];
+    struct p2p_secret whole;
+    enum p2p_err err;
+
+    memcpy(info, label, sizeof(label));
+    memcpy(info + sizeof(label), device->b, sizeof(device->b));
+    err = p2p_hkdf_expand(&keys->mac, info, sizeof(info), &whole);
+    memcpy(out->b, whole.b, sizeof(out->b));
+    return err;
 }
 
 enum p2p_err

@@ -34,7 +34,8 @@ conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)
         return P2P_ERR_NOMEM;
     conn->fd = -1;
     conn->cut = -1;
-    conn->protocol = opt->protocol == 1 ? 1 : 2;
+    conn->is_guest = opt->reach != NULL && opt->reach->visit != NULL;
+    conn->protocol = opt->protocol == 1 && !conn->is_guest ? 1 : 2;
     conn->timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
     conn->in_cap = conn->protocol == 1 ? IN_CAP1_FIRST : IN_CAP2;
     conn->out_cap = OUT_CAP;
@@ -85,9 +86,11 @@ open_path(struct p2p_conn *conn, const struct p2p_conn_options *opt,
     enum p2p_err err;
 
     if (conn->path != P2P_PATH_DIRECT) {
-        err = p2p_reach_call(opt->reach, opt->expected,
-                             listener->on_addresses != NULL ? listener : NULL,
-                             conn->stop, &way);
+        err = conn->is_guest
+                  ? p2p_reach_visit(opt->reach, conn->stop, &way)
+                  : p2p_reach_call(opt->reach, opt->expected,
+                                   listener->on_addresses != NULL ? listener : NULL,
+                                   conn->stop, &way);
         conn->fd = way.fd;
         conn->path = way.kind;
         conn->shake_rtt_us = way.rtt_us;
@@ -117,6 +120,8 @@ connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
                        conn); /* if a stop was requested meanwhile, interrupt it now */
     if (conn->protocol == 1)
         return p2p_conn_shake1(conn, opt, p2p_now_ms() + timeout_ms);
+    if (conn->is_guest)
+        return p2p_conn_enter(conn, opt, p2p_now_ms() + timeout_ms);
     return p2p_conn_shake(conn, opt, p2p_now_ms() + timeout_ms);
 }
 
@@ -167,11 +172,14 @@ enum p2p_err
 p2p_conn_open_shown(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket,
                     void *arg, struct p2p_conn **out)
 {
+    bool is_guest = opt->reach != NULL && opt->reach->visit != NULL;
     bool is_one = (opt->other_count == 0 && opt->reach == NULL) ||
                   opt->expected == NULL || opt->protocol == 1;
 
     const struct p2p_conn_watcher watcher = {.on_socket = on_socket, .arg = arg};
 
+    if (is_guest)
+        return p2p_conn_open_one(opt, P2P_PATH_CHANNEL, &watcher, out);
     return is_one ? p2p_conn_open_one(opt, P2P_PATH_DIRECT, &watcher, out)
                   : open_any(opt, on_socket, arg, out);
 }
@@ -198,7 +206,7 @@ say_goodbye(struct p2p_conn *conn)
     size_t sent;
     enum p2p_err err;
 
-    if (conn->broken)
+    if (conn->broken || (conn->is_guest && !conn->has_all))
         return;
     err = conn->protocol == 1 ? p2p_conn_put1(conn, &done)
                               : p2p_conn_put(conn, &close_msg);
@@ -269,7 +277,7 @@ keep_claim(struct p2p_conn *conn)
 void
 p2p_conn_remember(struct p2p_conn *conn)
 {
-    if (conn->protocol == 1)
+    if (conn->protocol == 1 || conn->is_guest)
         return;
     if (strcmp(conn->reached, conn->asked) != 0)
         remember_at(conn, conn->reached);
@@ -386,13 +394,35 @@ rekey_when_due(struct p2p_conn *conn)
     return err;
 }
 
+static enum p2p_err
+put_plain(struct p2p_conn *conn, const struct p2p_msg *msg)
+{
+    struct p2p_wr wr;
+    size_t len = 0;
+    enum p2p_err err = make_room(conn, P2P_FRAME_HEAD + REQUEST_PLAIN_MAX);
+
+    if (err != P2P_OK)
+        return err;
+    p2p_wr_init(&wr, conn->out + conn->out_used + P2P_FRAME_HEAD, REQUEST_PLAIN_MAX);
+    p2p_msg_put(&wr, msg);
+    if ((err = p2p_wr_end(&wr, &len)) != P2P_OK)
+        return err;
+    p2p_conn_guest_seal(conn->out + conn->out_used, len);
+    conn->out_used += P2P_FRAME_HEAD + len;
+    return P2P_OK;
+}
+
 enum p2p_err
 p2p_conn_put(struct p2p_conn *conn, const struct p2p_msg *msg)
 {
     struct p2p_nonce nonce;
     struct p2p_wr wr;
     size_t len = 0;
-    enum p2p_err err = rekey_when_due(conn);
+    enum p2p_err err;
+
+    if (conn->is_guest)
+        return put_plain(conn, msg);
+    err = rekey_when_due(conn);
 
     if (err == P2P_OK)
         err = make_room(conn, P2P_FRAME_SIZE(REQUEST_PLAIN_MAX));
@@ -443,7 +473,8 @@ peek(const struct p2p_conn *conn, size_t *size)
 
     if (conn->protocol == 1)
         return p2p_frame_peek(at, len, 1, P2P_FRAME1_CHUNK_MAX, size);
-    return p2p_direction_peek(at, len, size);
+    return conn->is_guest ? p2p_conn_guest_peek(at, len, size)
+                          : p2p_direction_peek(at, len, size);
 }
 
 bool
@@ -574,6 +605,33 @@ handle_own(struct p2p_conn *conn, const struct p2p_msg *msg)
     }
 }
 
+static enum p2p_err
+open_frame(struct p2p_conn *conn, size_t size, uint8_t **plain, size_t *len)
+{
+    uint8_t *frame = conn->in + conn->in_start;
+
+    if (!conn->is_guest)
+        return p2p_direction_open(&conn->receive, frame, size, p2p_conn_clock_s(),
+                                  plain, len);
+    *plain = frame + P2P_FRAME_HEAD;
+    *len = size - P2P_FRAME_HEAD;
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_conn_read_frame(struct p2p_conn *conn, uint64_t deadline_ms, uint8_t **plain,
+                    size_t *len)
+{
+    size_t size = 0;
+    enum p2p_err err = fill(conn, deadline_ms, &size);
+
+    if (err == P2P_OK)
+        err = open_frame(conn, size, plain, len);
+    if (err == P2P_OK)
+        conn->in_start += size;
+    return err;
+}
+
 enum p2p_err
 p2p_conn_receive(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg *msg)
 {
@@ -581,16 +639,12 @@ p2p_conn_receive(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg *ms
 
     while (err == P2P_ERR_MORE) {
         uint8_t *plain = NULL;
-        size_t size = 0, len = 0;
-        err = fill(conn, deadline_ms, &size);
+        size_t len = 0;
+        err = p2p_conn_read_frame(conn, deadline_ms, &plain, &len);
         if (err == P2P_ERR_TIMEOUT)
             return err;
-        if (err == P2P_OK)
-            err = p2p_direction_open(&conn->receive, conn->in + conn->in_start, size,
-                                     p2p_conn_clock_s(), &plain, &len);
         if (err != P2P_OK)
             break;
-        conn->in_start += size;
         err = len == 0 ? P2P_ERR_MORE /* a REKEY */ : p2p_msg_parse(plain, len, msg);
         if (err == P2P_OK)
             err = handle_own(conn, msg);

@@ -261,7 +261,7 @@ p2p_conn_sha256(struct p2p_conn *conn, const struct p2p_digest *root,
     enum p2p_err err;
 
     *out = (struct p2p_digest){0};
-    if (conn->protocol == 1)
+    if (conn->protocol == 1 || conn->is_guest)
         return P2P_ERR_UNSUPPORTED;
     err = ask_and_hear(conn, &question, P2P_MSG_HASH, &answer);
     if (err == P2P_OK)

@@ -27,7 +27,10 @@ struct p2p_conn {
     char asked[P2P_ADDR_TEXT], reached[P2P_ADDR_TEXT];
     struct p2p_direction send, receive;
     struct p2p_session1 *session1; /* protocol 1 */
-    uint8_t *in;                   /* received; in_start..in_end is not yet parsed */
+    bool is_guest; /* of a link: the messages of protocol 2, which the channel seals */
+    bool has_all;  /* a guest has everything that it wants */
+    struct p2p_welcome welcome;
+    uint8_t *in; /* received; in_start..in_end is not yet parsed */
     size_t in_cap, in_start, in_end;
     uint8_t *out; /* sealed, not yet sent */
     size_t out_cap, out_used;
@@ -51,6 +54,25 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_shake(struct p2p_conn *conn,
 P2P_MUST_CHECK enum p2p_err p2p_conn_shake1(struct p2p_conn *conn,
                                             const struct p2p_conn_options *opt,
                                             uint64_t deadline_ms);
+/* A guest of opt->reach->visit hears the WELCOME, and proves that it knows the PIN
+ * (conn_guest.c). */
+P2P_MUST_CHECK enum p2p_err p2p_conn_enter(struct p2p_conn *conn,
+                                           const struct p2p_conn_options *opt,
+                                           uint64_t deadline_ms);
+/* Reads a WELCOME. A text that cannot be shown, or is too long, becomes "". PROTOCOL:
+ * it is another message; MALFORMED; UNSUPPORTED: of a later version. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_take_welcome(const uint8_t *plain, size_t len,
+                                                  struct p2p_welcome *out);
+/* The next frame, opened; it borrows the buffer until the next call. A length of 0: a
+ * REKEY, and there is nothing to act on. TIMEOUT leaves the connection usable. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_read_frame(struct p2p_conn *conn,
+                                                uint64_t deadline_ms, uint8_t **plain,
+                                                size_t *len);
+/* Frames of guests: as p2p_direction_peek, and the end of one that was written behind
+ * room for its length. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_guest_peek(const uint8_t *data, size_t len,
+                                                size_t *size);
+void p2p_conn_guest_seal(uint8_t *frame, size_t plain_len);
 /* Appends bytes to what flush will send. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_append(struct p2p_conn *conn, const void *data,
                                             size_t len);

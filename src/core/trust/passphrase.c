@@ -119,6 +119,12 @@ ask_on_terminal(const char *prompt)
     return line;
 }
 
+char *
+p2p_passphrase_ask(const char *prompt)
+{
+    return ask_on_terminal(prompt);
+}
+
 /* A variable of the environment; NULL if it is unset or empty. */
 static const char *
 setting(const char *name)
