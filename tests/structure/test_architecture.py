@@ -2,6 +2,7 @@
 so in its name. The test reads the source, so both stay true.
 """
 
+import fnmatch
 import re
 from pathlib import Path
 
@@ -37,6 +38,23 @@ def test_every_file_with_a_lock_is_named():
     declared = {p.name for p in SOURCES if LOCK_KIND.search(text_of(p))}
     assert len(declared) > 25
     assert not declared - names_in(section("Locks")), "add these to the table of locks"
+
+
+ONLY_LINUX = re.compile(
+    r"sys/(?:signalfd|epoll|inotify|eventfd|prctl|sendfile|syscall|timerfd|vfs)\.h|<linux/|\"/(?:proc|sys)\b|"
+    r"\b(?:memfd_create|splice|statx|copy_file_range|renameat2|openat2|fallocate|preadv2|recvmmsg|sendmmsg|closefrom)\(|"
+    r"\b(?:SO_PEERCRED|FICLONE|SCHED_IDLE|SOCK_SEQPACKET|SEEK_DATA|UDP_SEGMENT|TCP_CONGESTION|TCP_INFO|O_TMPFILE|O_PATH)\b"
+)  # fmt: skip
+
+
+def test_every_file_with_a_call_that_only_linux_has_is_named():
+    named = names_in(section("What only Linux has"))
+    made = {p.name for p in SOURCES if ONLY_LINUX.search(text_of(p))}
+    assert len(made) > 40
+    assert not {n for n in made if not any(fnmatch.fnmatch(n, pattern) for pattern in named)}, "add these to the table"
+    files = {p.name for p in SOURCES}
+    gone = {n for n in named if re.search(r"\.(?:c|h|\[ch\])$", n) and not fnmatch.filter(files, n)}
+    assert not gone, "these are no longer there"
 
 
 def test_every_lock_is_of_a_kind_that_clang_checks():
