@@ -29,12 +29,13 @@ function numbers(m) {
 /** What can be done with a mirror now. */
 function actions(m, act) {
 	const held = m.held.changes + m.held.removals > 0;
-	const paused = m.state === 'paused';
+	const pause = m.state === 'paused' ? 'resume' : 'pause';
+	const press = (verb, label, more) => button(label, { 'data-key': `${m.id} ${verb}`, onclick: () => act(verb), ...more });
 	return [
-		held && button(t('mir.accept'), { kind: 'primary', onclick: () => act('accept') }),
-		button(t(paused ? 'resume' : 'pause'), { onclick: () => act(paused ? 'resume' : 'pause') }),
-		!paused && button(t('mir.check'), { icon: 'retry', bare: true, onclick: () => act('check') }),
-		button(t('mir.remove'), { icon: 'trash', bare: true, kind: 'danger', onclick: () => act('remove') }),
+		held && press('accept', t('mir.accept'), { kind: 'primary' }),
+		press(pause, t(pause)),
+		pause === 'pause' && press('check', t('mir.check'), { icon: 'retry', bare: true }),
+		press('remove', t('mir.remove'), { icon: 'trash', bare: true, kind: 'danger' }),
 	];
 }
 
@@ -61,11 +62,18 @@ function mirrorRow(m, reload) {
 export const showMirrors = () =>
 	attempt(async () => {
 		const list = h('div', { 'aria-live': 'polite' });
+		let shown = '';
+		// The button that has the focus keeps it, and a row that says the same as before stays.
 		const reload = async () => {
 			const { mirrors } = await get('mirrors');
+			const news = JSON.stringify(mirrors);
+			if (news === shown) return;
+			shown = news;
+			const key = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
 			list.replaceChildren(
 				mirrors.length ? h('ul', { class: 'sources' }, mirrors.map((m) => mirrorRow(m, reload))) : para(t('mir.none')),
 			);
+			if (key) [...list.querySelectorAll('[data-key]')].find((b) => b.dataset.key === key)?.focus();
 		};
 		await reload();
 		const stop = on('mirror', () => reload().catch(() => {}));
