@@ -93,6 +93,11 @@ P2P_MUST_CHECK enum p2p_err p2p_mirrors_pause(const char *keys_dir, const char *
                                               bool is_paused);
 /* Lets through what is held now, and nothing that is held later; then as check. */
 P2P_MUST_CHECK enum p2p_err p2p_mirrors_accept(const char *keys_dir, const char *id);
+/* Visits the first `max` names of what is held, in the mirror's folder. NOT_FOUND: that
+ * folder is away. */
+typedef void p2p_mirror_visit_held(void *arg, const char *name, bool is_removal);
+P2P_MUST_CHECK enum p2p_err p2p_mirror_held(const struct p2p_mirror *job, size_t max,
+                                            p2p_mirror_visit_held *visit, void *arg);
 /* Makes the keeper run the job now. */
 P2P_MUST_CHECK enum p2p_err p2p_mirrors_check(const char *keys_dir, const char *id);
 

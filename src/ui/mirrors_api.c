@@ -15,6 +15,19 @@
 #include "ui/reply/refuse.h"
 #include "ui/state/events.h"
 
+#define HELD_SHOWN 10
+
+static void
+put_held(void *arg, const char *name, bool is_removal)
+{
+    struct http_json_out *o = arg;
+
+    http_json_begin(o, NULL, '{');
+    http_json_put_string(o, "name", name);
+    http_json_put_bool(o, "removal", is_removal);
+    http_json_end(o, '}');
+}
+
 static void
 put_job(struct http_json_out *o, const char *key, const struct p2p_mirror *job)
 {
@@ -38,6 +51,11 @@ put_job(struct http_json_out *o, const char *key, const struct p2p_mirror *job)
     http_json_begin(o, "held", '{');
     http_json_put_u64(o, "changes", job->held_changes);
     http_json_put_u64(o, "removals", job->held_removals);
+    http_json_begin(o, "examples", '[');
+    if (job->held_changes + job->held_removals > 0 &&
+        p2p_mirror_held(job, HELD_SHOWN, put_held, o) != P2P_OK)
+        p2p_log_debug("cannot read what a mirror holds back id=%s", job->id);
+    http_json_end(o, ']');
     http_json_end(o, '}');
     ui_json_number(o, "in_step_since", job->in_step_s);
     ui_json_number(o, "checked_at", job->checked_s);

@@ -321,6 +321,15 @@ accept_held(const struct fixture *f, const struct p2p_mirror *job)
 }
 
 static void
+count_held(void *arg, const char *name, bool is_removal)
+{
+    unsigned *n = arg;
+
+    assert_true(strchr(name, '/') != NULL && !is_removal);
+    ++*n;
+}
+
+static void
 changes_and_deletions_follow(void **state)
 {
     struct fixture *f = *state;
@@ -344,6 +353,12 @@ changes_and_deletions_follow(void **state)
     run_round(f, &job);
     assert_int_equal(job.state, P2P_MIRROR_WAITING);
     assert_int_equal(job.held_changes, 8);
+    unsigned held = 0;
+    assert_int_equal(p2p_mirror_held(&job, 3, count_held, &held), P2P_OK);
+    assert_int_equal(held, 3);
+    held = 0;
+    assert_int_equal(p2p_mirror_held(&job, 10, count_held, &held), P2P_OK);
+    assert_int_equal(held, 8);
     assert_int_equal(count_holding(f, "new"), 5);
     assert_true(holds(f, FILES - 1, "old"));
     accept_held(f, &job);

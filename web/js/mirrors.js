@@ -26,6 +26,12 @@ function numbers(m) {
 		.join(' · ');
 }
 
+/** Some names of what waits. */
+function examples({ held }) {
+	const more = held.changes + held.removals > held.examples.length ? ' …' : '';
+	return held.examples.map((f) => `${f.removal ? '−' : ''}${visible(f.name)}`).join(', ') + more;
+}
+
 /** What can be done with a mirror now. */
 function actions(m, act) {
 	const held = m.held.changes + m.held.removals > 0;
@@ -53,6 +59,7 @@ function mirrorRow(m, reload) {
 			h('div', { class: 'line' }, h('bdi', {}, from), badge(tone, t(`mir.${m.state}`), mark)),
 			metaText(`→ ${visible(m.target)}`),
 			metaText(numbers(m)),
+			m.held.examples.length ? metaText(examples(m)) : '',
 			m.message ? h('p', { class: 'why', lang: 'en', dir: 'ltr' }, m.message) : '',
 		),
 		h('span', { class: 'hist-acts' }, actions(m, act)),

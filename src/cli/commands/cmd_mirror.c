@@ -102,6 +102,18 @@ put_job(cJSON *item, const struct p2p_mirror *job)
     cli_put_number(item, "checked_at", job->checked_s);
 }
 
+#define HELD_SHOWN 10
+
+static void
+print_held(void *arg, const char *name, bool is_removal)
+{
+    char shown[CLI_TEXT];
+
+    (void)arg;
+    printf("          waits: %s %s\n", is_removal ? "delete" : "replace",
+           cli_text(name, shown));
+}
+
 static void
 print_job(struct p2p_identity *identity, const struct p2p_mirror *job)
 {
@@ -141,8 +153,12 @@ list(const struct mirror_options *opt, struct p2p_identity *identity, const char
         shown++;
         if (object != NULL)
             put_job(array != NULL ? cli_add_object(array) : object, &jobs[i]);
-        else
+        else {
             print_job(identity, &jobs[i]);
+            if (id != NULL && jobs[i].held_changes + jobs[i].held_removals > 0 &&
+                p2p_mirror_held(&jobs[i], HELD_SHOWN, print_held, NULL) != P2P_OK)
+                cli_say("cannot read what waits: its folder is away");
+        }
     }
     free(jobs);
     cli_print_json_if(shown > 0 || id == NULL, object);

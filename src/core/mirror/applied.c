@@ -241,6 +241,27 @@ p2p_applied_accept(struct p2p_applied *a)
     return p2p_sqlite_run(a->db, "UPDATE held SET accepted = 1");
 }
 
+enum p2p_err
+p2p_applied_held(struct p2p_applied *a, size_t max, p2p_mirror_visit_held *visit,
+                 void *arg)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool row = true;
+    enum p2p_err err = p2p_sqlite_prepare(
+        a->db, "SELECT name, length(source) = 0 FROM held ORDER BY name LIMIT ?1",
+        &stmt);
+
+    if (err == P2P_OK)
+        sqlite3_bind_int64(stmt, 1, (int64_t)max);
+    while (err == P2P_OK && (err = p2p_sqlite_next(stmt, &row)) == P2P_OK && row) {
+        const char *name = (const char *)sqlite3_column_text(stmt, 0);
+        if (name != NULL)
+            visit(arg, name, sqlite3_column_int(stmt, 1) != 0);
+    }
+    sqlite3_finalize(stmt);
+    return err;
+}
+
 bool
 p2p_applied_is_accepted(struct p2p_applied *a, const char *name,
                         const struct p2p_digest *source)

@@ -290,6 +290,31 @@ p2p_mirrors_check(const char *keys_dir, const char *id)
     return change(keys_dir, "UPDATE jobs SET wishes = wishes + 1 WHERE id = ?1", id, 0);
 }
 
+/* The record of a job in its folder. */
+static enum p2p_err
+open_record(const struct p2p_mirror *job, struct p2p_root **root,
+            struct p2p_applied **applied)
+{
+    enum p2p_err err = p2p_root_open(job->base, false, 0755, root);
+
+    return err == P2P_OK ? p2p_applied_open(*root, job->id, false, applied) : err;
+}
+
+enum p2p_err
+p2p_mirror_held(const struct p2p_mirror *job, size_t max, p2p_mirror_visit_held *visit,
+                void *arg)
+{
+    struct p2p_root *root = NULL;
+    struct p2p_applied *applied = NULL;
+    enum p2p_err err = open_record(job, &root, &applied);
+
+    if (err == P2P_OK)
+        err = p2p_applied_held(applied, max, visit, arg);
+    p2p_applied_close(applied);
+    p2p_root_close(root);
+    return err;
+}
+
 enum p2p_err
 p2p_mirrors_accept(const char *keys_dir, const char *id)
 {
@@ -299,9 +324,7 @@ p2p_mirrors_accept(const char *keys_dir, const char *id)
     enum p2p_err err = p2p_mirrors_find(keys_dir, id, &job);
 
     if (err == P2P_OK)
-        err = p2p_root_open(job.base, false, 0755, &root);
-    if (err == P2P_OK)
-        err = p2p_applied_open(root, id, false, &applied);
+        err = open_record(&job, &root, &applied);
     if (err == P2P_OK)
         err = p2p_applied_accept(applied);
     p2p_applied_close(applied);

@@ -79,6 +79,8 @@ P2P_MUST_CHECK enum p2p_err p2p_applied_hold(struct p2p_applied *a, const char *
 /* Forgets those that are held and not accepted. */
 P2P_MUST_CHECK enum p2p_err p2p_applied_hold_none(struct p2p_applied *a);
 P2P_MUST_CHECK enum p2p_err p2p_applied_accept(struct p2p_applied *a);
+P2P_MUST_CHECK enum p2p_err p2p_applied_held(struct p2p_applied *a, size_t max,
+                                             p2p_mirror_visit_held *visit, void *arg);
 bool p2p_applied_is_accepted(struct p2p_applied *a, const char *name,
                              const struct p2p_digest *source);
 /* Names that were missing in the last list of the source. */
