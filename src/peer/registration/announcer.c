@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <limits.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -216,6 +217,16 @@ find_places(struct announcer *a, struct places *p)
         add_place(p, &own[i]);
 }
 
+/* A registration takes memory for each file, several times over. Between two, the
+ * system has it: the allocator would keep it. */
+static void
+give_back_memory(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 static enum p2p_err
 announce(struct announcer *a, bool force, uint16_t *port)
 {
@@ -245,6 +256,7 @@ announce(struct announcer *a, bool force, uint16_t *port)
         err = p2p_discovery_register(a->opt.discovery, &reg, force);
     }
     catalogue_clear(&catalogue);
+    give_back_memory();
     return err;
 }
 
