@@ -138,7 +138,7 @@ class Page:
         labels = {"link": "Link and QR code", "save": "Save to this device", "zip": "Save folder album as ZIP", "rename": "Rename", "delete": "Delete",
                   "details": "Details", "access": "Who may see this", "cancel": "Cancel", "drop": "Remove from list", "retry": "Try again",
                   "pause": "Pause", "resume": "Resume", "sha": "Checksum", "browse": "Browse files", "trust": "Trust",
-                  "block": "Block", "forget": "Forget", "rewind": "Go back to…", "send": "Send"}  # fmt: skip
+                  "block": "Block", "forget": "Forget", "rewind": "Go back to…", "send": "Send", "watch": "Listen"}  # fmt: skip
 
         def press():
             row = find() if find else self.row(name)

@@ -1,8 +1,10 @@
 """Search, downloads and the list of transfers, on a phone and on a desktop."""
 
 import hashlib
+import io
 import os
 import time
+import wave
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -107,6 +109,48 @@ def test_progress_pause_resume_and_the_finished_file(world, page, slow):
     page.act("slow.bin", "resume")
     page.wait(lambda: "Completed" in page.row("slow.bin", TRANSFERS).text, 60, "completed")
     assert (world.near.downloads / "slow.bin").read_bytes() == BIG
+
+
+def sound(seconds):
+    """Noise, as a WAV file."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44100)
+        file.writeframes(os.urandom(44100 * 4 * seconds))
+    return out.getvalue()
+
+
+def test_a_sound_is_heard_while_it_downloads_and_its_pieces_are_shown(world, driver):  # noqa: F811
+    song, page = sound(60), world.page(driver, "phone")
+    with SlowFile({"slow.wav": song}, chunk_size=1 << 17, identity=SOURCE) as slow:
+        slow.delay = 1
+        page.open("transfers")
+        begin(world, slow, "slow.wav")
+        page.row("slow.wav", TRANSFERS)
+        page.act("slow.wav", "watch")
+        player = "document.querySelector('dialog[open] audio')"
+        page.wait(lambda: page.js(f"return {player}?.duration") == 60, 60, "the length")
+        page.js(f"{player}.currentTime = 45")  # long before the download is there
+        page.wait(lambda: page.js(f"return !{player}.seeking && {player}.readyState >= 2"), 60, "the seek")
+        state = world.near.api.json("/api/transfers")["transfers"][0]
+        assert state["state"] == "downloading" and state["verified"] < len(song), state
+        page.keys(Keys.ESCAPE)
+        page.no_dialog()
+        page.act("slow.wav", "details")
+        page.wait(lambda: page.all("dialog[open] .cells .here"), what="pieces that are here")
+        slow.delay = 0
+        page.wait(lambda: page.js("return !document.querySelector('dialog[open] .cells i:not(.here)')"), 60, "all pieces")
+        page.wait(lambda: page.all("dialog[open] .proof summary"), what="the seal")
+        page.one("dialog[open] .proof summary").click()
+        page.wait(lambda: hashlib.sha256(song).hexdigest() in page.dialog().text, what="the proof")
+        assert page.overflow() <= 0
+    done = world.near.api.json("/api/transfers")["transfers"][0]
+    assert (world.near.downloads / done["path"]).read_bytes() == song
+    world.near.api.request("DELETE", f"/api/transfers/{done['id']}")
+    world.near.api.delete("download", done["path"])
+    assert page.axe() == []
 
 
 def test_cancel_asks_then_clears(world, page, slow):

@@ -151,7 +151,7 @@ def test_one_visit_stays_small():
     """Everything a browser loads for the English page, as p2p-ui sends it; installing it adds two pictures."""
     scripts = loaded_at_once(WEB / "js" / "main.js", set())
     later = set(SCRIPTS) - scripts
-    assert {p.name for p in later} >= {"history.js", "viewer.js", "resume.js"} and len(scripts) > 20
+    assert {p.name for p in later} >= {"history.js", "viewer.js", "resume.js", "watch.js", "swarm.js"} and len(scripts) > 20
     left_out = {f"{language}.json" for language in LANGUAGES if language != "en"} | {"icon-192.png", "icon-512.png"}
     files = [p for p in WEB.rglob("*") if p.is_file() and p.suffix != ".gz" and p.name not in left_out and p not in later]
     files = [p for p in files if LATER not in p.parents and GUESTS not in p.parents]  # a page of its own

@@ -1,13 +1,13 @@
 import { speedChart } from '../chart.js';
 import { loadActivity } from '../data.js';
-import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, item, metaText, setAttr, setFileName, setText, visible } from '../dom.js';
+import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, item, kindOf, metaText, setAttr, setFileName, setText, visible } from '../dom.js';
 import { saveAction, searchButton } from '../files.js';
 import { ago, bytes, duration, left, percent, percentText, speed } from '../format.js';
-import { t } from '../i18n.js';
+import { later, t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { on, state } from '../store.js';
 import { act, all, change, countOf, forget, forgetFailed, ordered, reason, statusText, totals } from '../transfers.js';
-import { badge, called, command, confirm, dialog, empty, loadingText, pathText, progressBar, rowActions, viewHead } from '../ui.js';
+import { attempt, badge, called, confirm, dialog, empty, loadingText, pathText, progressBar, rowActions, viewHead } from '../ui.js';
 
 const UPLOADS_SHOWN = 50;
 const BAR = {
@@ -54,6 +54,8 @@ async function cancel(one) {
 	if (await confirm(title, t('tr.cancel.text'), t('tr.cancel.yes'), t('tr.cancel.no'))) act(one, 'cancel');
 }
 
+const watch = (one) => attempt(async () => (await later(import('../watch.js'))).watch(one));
+
 async function rename(one) {
 	await change(one, { save_as: one.suggested_name });
 	act(one, 'retry');
@@ -68,11 +70,13 @@ function actionsOf(one, details) {
 	const drop = go('drop', 'close', t('tr.forget'), () => forget(one));
 	const save = saveAction('downloads', () => one.path);
 	const more = go('details', 'info', t('details'), details);
+	const kind = kindOf(one.filename);
+	const play = ['video', 'audio'].includes(kind) && [go('watch', kind, t(`tr.${kind}`), () => watch(one))];
 	if (one.state === 'paused') return [resume, more, stop];
 	if (one.state === 'failed') return [retry, more, drop];
 	if (one.state === 'cancelled') return [retry, drop];
 	if (one.state === 'completed') return one.path ? [save, more, drop] : [more, drop];
-	return [pause, more, stop];
+	return [...(play || []), pause, more, stop];
 }
 
 function sourceLine(source) {
@@ -91,6 +95,8 @@ function showDetails(id) {
 	const first = find();
 	const facts = h('dl', { class: 'facts' });
 	const sources = h('ul', { class: 'sources' });
+	const place = h('div', {});
+	let swarm = null;
 	const prio = h(
 		'select',
 		{ id: 'prio', onchange: () => change(find(), { priority: prio.value }) },
@@ -112,8 +118,13 @@ function showDetails(id) {
 		facts.replaceChildren(...rows.flatMap(([k, v]) => [h('dt', {}, k), h('dd', {}, v)]));
 		sources.replaceChildren(...one.sources.map(sourceLine));
 		front.hidden = one.state !== 'queued';
+		swarm?.update(one);
 	};
 	render();
+	later(import('../swarm.js')).then(({ swarmOf }) => {
+		swarm = swarmOf(find() ?? first);
+		place.replaceWith(swarm.el);
+	});
 	const timer = setInterval(render, 1000);
 	const why = reason(first);
 	dialog({
@@ -125,8 +136,7 @@ function showDetails(id) {
 			sources,
 			!first.finished &&
 				h('div', { class: 'field inline' }, h('label', { for: 'prio' }, t('prio')), prio, front),
-			first.sha256 && hintLine(t('sha.text')),
-			first.sha256 && command(first.sha256),
+			place,
 		],
 	}).then(() => clearInterval(timer));
 }
