@@ -18,9 +18,10 @@
 #include "ui/pictures/confine.h"
 #include "ui/pictures/picture.h"
 
-#define AT_ONCE 2 /* processes that decode */
-#define WAITING 8 /* callers */
-#define WAIT_MS 20000u
+#define AT_ONCE  2 /* processes that decode */
+#define WAITING  8 /* callers */
+#define WAIT_MS  20000u
+#define PAUSE_MS 200 /* before a helper is replaced */
 
 /* A request: the side, with the file and the end of a pipe. */
 union descriptors {
@@ -135,6 +136,36 @@ serve(int sock, bool is_confined)
     _exit(0);
 }
 
+/* Ends with its parent, whatever ends that. */
+static void
+end_with(pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != parent)
+        _exit(1);
+}
+
+/* A helper that was killed, for example because memory ran out, gets a successor, which
+ * reads from the same socket. One that ended by itself has seen the end of it. */
+static void
+keep(int sock, bool is_confined)
+{
+    pid_t own = getpid(), pid;
+    int status = 0;
+
+    for (;;) {
+        if ((pid = fork()) == 0) {
+            end_with(own);
+            serve(sock, is_confined);
+        }
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+        if (pid > 0 && WIFEXITED(status))
+            _exit(0);
+        (void)poll(NULL, 0, PAUSE_MS);
+    }
+}
+
 static pid_t helper_pid;
 
 int
@@ -154,12 +185,12 @@ ui_helper_start(bool is_confined)
         signal(SIGHUP, SIG_IGN);
         sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        end_with(parent);
         (void)prctl(PR_SET_NAME, "p2p-pictures", 0, 0, 0);
-        if (sock < 0 || getppid() != parent)
+        if (sock < 0)
             _exit(1);
         closefrom(4);
-        serve(sock, is_confined);
+        keep(sock, is_confined);
     }
     close(socks[1]);
     if (pid < 0)

@@ -18,7 +18,8 @@
 #define UI_HELPER_IN_MAX  (64u << 20)  /* bytes of a picture */
 #define UI_HELPER_OUT_MAX (256u << 10) /* bytes of a small one */
 
-/* Starts the helper; call before threads start. `is_confined` false: only the limits
+/* Starts the helper, and another one whenever it is killed; call before threads start.
+ * `is_confined` false: only the limits
  * (--no-sandbox). Returns the socket for ui_helper_ask, or -1. */
 int ui_helper_start(bool is_confined);
 /* Ends the helper that this process has started, and waits for it; -1 is fine. If the
