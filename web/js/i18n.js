@@ -59,9 +59,12 @@ export function t(key, values) {
 	const text =
 		find(values && 'n' in values ? `${key}_${plural.select(values.n)}` : key) ?? find(`${key}_other`) ?? key;
 	return values
-		? text.replace(/\{(\w+)\}/g, (all, name) => (name === 'n' ? number(values.n) : (values[name] ?? all)))
+		? text.replace(/\{(\w+)\}/g, (all, name) => (name === 'n' ? number(values.n) : apart(values[name] ?? all)))
 		: text;
 }
+
+/** Between words of a language from right to left, a name would change their order. */
+const apart = (value) => (document.documentElement.dir === 'rtl' ? `\u2068${value}\u2069` : value);
 
 const find = (key) => strings[key] ?? (key in english ? english[key] : undefined);
 export const known = (key) => key in english;

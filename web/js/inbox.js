@@ -17,7 +17,7 @@ const lookOf = (one) => one.peer ?? { peer_id_full: (one.device?.id || '0'.repea
 const whatOf = (one) => {
 	if (one.count === 0) return '';
 	const first = visible(one.items[0]?.name.split('/').at(one.count === 1 ? -1 : 0) ?? '');
-	return [first, one.count > 1 && t('n.files', { n: one.count }), bytes(one.size)].filter(Boolean).join(' · ');
+	return [first && `\u2068${first}\u2069`, one.count > 1 && t('n.files', { n: one.count }), bytes(one.size)].filter(Boolean).join(' · ');
 };
 
 /** What was sent to this browser is on the computer already: it is saved from there. */

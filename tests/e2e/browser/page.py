@@ -179,11 +179,17 @@ class Page:
     def choose_files(self, *paths):
         self.one("input[data-input=files]").send_keys("\n".join(map(str, paths)))
 
-    def drop(self, *paths):
-        """Drops files and folders of the disk in the middle of the window, with the browser's own functions."""
+    def drop(self, *paths, on=None):
+        """Drops files and folders of the disk on an element, or in the middle of the window, with the browser's own
+        functions.
+        """
+        x, y = 180, 300
+        if on is not None:
+            self.js("arguments[0].scrollIntoView({block: 'center'})", on)
+            x, y = self.js("const r = arguments[0].getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]", on)
         data = {"items": [], "files": [str(p) for p in paths], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
-            where = {"type": kind, "x": 180, "y": 300, "data": data}
+            where = {"type": kind, "x": x, "y": y, "data": data}
             self.driver.execute_cdp_cmd("Input.dispatchDragEvent", where)
 
     def paste_file(self, name, text):

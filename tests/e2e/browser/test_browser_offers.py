@@ -27,7 +27,8 @@ def test_files_are_sent_and_received(world, driver, tmp_path):
     page.wait(lambda: len(page.all("main .row")) >= 2, 40, "the other device")
     own = tmp_path / "from the phone.txt"
     own.write_bytes(b"hello")
-    page.act("the other device", "send", find=lambda: next((r for r in page.all("main .row") if "This computer" not in r.text), None))
+    other = lambda: next((r for r in page.all("main .row") if "This computer" not in r.text), None)  # noqa: E731
+    page.act("the other device", "send", find=other)
     page.dialog()
     page.wait(lambda: page.all("dialog input[type=file]"), what="the field")
     page.one("dialog input[type=file]").send_keys(str(own))
@@ -39,6 +40,16 @@ def test_files_are_sent_and_received(world, driver, tmp_path):
     page.wait(lambda: (far.downloads / "from the phone.txt").exists(), 60, "the file is there")
     assert (far.downloads / "from the phone.txt").read_bytes() == b"hello"
     page.see("has accepted", 60)
+
+    # Dropped on its face: a folder, which nobody else sees, and which the other side declines.
+    (tmp_path / "Album").mkdir()
+    (tmp_path / "Album" / "cover.png").write_bytes(PHOTO)
+    page.drop(tmp_path / "Album", on=other())
+    arrived = lambda: next((o for o in offers(far) if o["state"] == "waiting"), None)  # noqa: E731
+    page.wait(arrived, 60, "the folder is offered")
+    assert [i["name"] for i in arrived()["items"]] == ["Album/cover.png"]
+    assert far.api.request("POST", f"/api/offers/{arrived()['id']}/decline", json={}).status_code == 200
+    page.see("has declined", 60)
 
     # The other way: the card, above every view.
     (far.shared / "song.mp3").write_bytes(PHOTO)
