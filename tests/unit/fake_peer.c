@@ -23,6 +23,7 @@
 #include "test_keys.h"
 
 #define TIMEOUT_MS 20000
+#define OTHER_MS   60000
 
 struct link {
     struct fake_peer *peer;
@@ -244,6 +245,7 @@ answer_get(struct link *l, const struct p2p_msg *q)
     bool ok = true;
 
     atomic_fetch_add(&l->peer->gets, 1);
+    l->peer->was_tried = true;
     if (file == NULL)
         return refuse(l, q->req, 1);
     if (m->change_after > 0 && l->peer->sent > m->change_after)
@@ -357,16 +359,29 @@ serve_one(struct link *l)
     return len == 0 || (p2p_msg_parse(plain, len, &msg) == P2P_OK && answer(l, &msg));
 }
 
+static void
+await_other(const struct fake_peer *p)
+{
+    const struct fake_peer *other = p->manners.hello_after;
+    uint64_t until_ms = p2p_now_ms() + OTHER_MS;
+
+    while (other != NULL && !other->was_tried && !p->stop && p2p_now_ms() < until_ms)
+        usleep(2000);
+}
+
 static void *
 link_main(void *arg)
 {
     struct link *l = arg;
     struct fake_peer *p = l->peer;
 
+    await_other(p);
     usleep(p->manners.hello_delay_ms * 1000);
-    if (shake(l))
+    if (shake(l)) {
         while (!p->stop && serve_one(l)) {
         }
+        p->was_tried = true;
+    }
     close(l->fd);
     free(l);
     atomic_fetch_sub(&p->running, 1);

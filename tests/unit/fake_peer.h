@@ -42,8 +42,10 @@ struct fake_manners {
     uint64_t change_after; /* bytes in total; then it sends ERROR 6 */
     uint64_t bytes_per_s;  /* speed of each connection; 0: no limit */
     unsigned nap_ms; /* each connection is silent for this long after its first DATA */
-    unsigned
-        hello_delay_ms; /* delay before the handshake, so that other peers are first */
+    /* The handshake waits until this peer was asked for bytes, or was left; and then as
+     * long as that. So the other peer is first on a machine of any speed. */
+    const struct fake_peer *hello_after;
+    unsigned hello_delay_ms;
     bool not_found;
     const char *name; /* the name in INFO; NULL: the peer does not know INFO? */
 };
@@ -58,7 +60,7 @@ struct fake_peer {
     int fd;
     uint16_t port;
     atomic_ullong sent, connections, gets, cancels;
-    atomic_bool stop;
+    atomic_bool stop, was_tried;
     atomic_int running;
     pthread_t thread;
 };

@@ -133,6 +133,7 @@ saved_under_another_name(void **state)
 static void
 download_beside_a_good_peer(struct fixture *f)
 {
+    f->peers[1].manners.hello_after = &f->peers[0];
     f->peers[1].manners.hello_delay_ms = 200;
     begin_folder(f, 2);
     for (unsigned i = 0; i < 2; i++) {
@@ -187,6 +188,7 @@ sources_that_lack_files(void **state)
 {
     struct fixture *f = *state;
 
+    f->peers[1].manners.hello_after = &f->peers[0];
     f->peers[1].manners.hello_delay_ms = 300;
     f->peers[0].manners.bytes_per_s = 1 << 20;
     begin_folder(f, 2);

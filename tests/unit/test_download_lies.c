@@ -28,6 +28,7 @@ lie(struct fixture *f, struct fake_manners manners, enum p2p_err why)
     forget_download(f);
 
     f->peers[0].manners = manners;
+    f->peers[1].manners.hello_after = &f->peers[0];
     f->peers[1].manners.hello_delay_ms = 200; /* so that the liar is asked, too */
     start_peers(f, 2);
     download(f, P2P_OK);
@@ -83,8 +84,8 @@ error_of_size(const struct fixture *f, uint64_t size)
     return err != P2P_OK ? err : P2P_ERR_DISK_TOO_SMALL;
 }
 
-/* Its layer would fill the memory. The sentence is about the size, and does not call the
- * only source a liar; beside a good source it is dropped. */
+/* Its layer would fill the memory. The sentence is about the size, and does not call
+ * the only source a liar; beside a good source it is dropped. */
 static void
 states_a_size_that_cannot_be_stored(void **state)
 {
@@ -105,6 +106,7 @@ states_a_size_that_cannot_be_stored(void **state)
     forget_download(f);
 
     f->peers[0].manners.size_lie = size;
+    f->peers[1].manners.hello_after = &f->peers[0];
     f->peers[1].manners.hello_delay_ms = 200;
     start_peers(f, 2);
     download(f, P2P_OK);
@@ -121,6 +123,7 @@ lies_right_layer_for_another_size(void **state)
 
     f->size = 20 * CHUNK + 100;
     f->peers[0].manners.size_lie = -1;
+    f->peers[1].manners.hello_after = &f->peers[0];
     f->peers[1].manners.hello_delay_ms = 200;
     start_peers(f, 2);
     download(f, P2P_OK);
