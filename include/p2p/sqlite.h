@@ -60,6 +60,8 @@ typedef enum p2p_err p2p_sqlite_read(sqlite3_stmt *stmt, void *row);
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_list(sqlite3 *db, const char *sql, size_t size,
                                             size_t max, p2p_sqlite_read *read,
                                             void **rows, size_t *count);
+/* Binds a copy of the text; NULL: null. */
+void p2p_sqlite_bind_text(sqlite3_stmt *stmt, int place, const char *text);
 /* Copies a blob of exactly `len` bytes out of a row; CORRUPT otherwise. */
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_get_blob(sqlite3_stmt *stmt, int column,
                                                 void *out, size_t len);

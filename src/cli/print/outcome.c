@@ -66,6 +66,27 @@ cli_outcome_note_printed(const struct cJSON *object)
                           strcmp(event, "choice") == 0;
 }
 
+void
+cli_print_json(struct cJSON *object)
+{
+    char *text = cli_json_text(object);
+
+    cli_outcome_note_printed(object);
+    puts(text);
+    fflush(stdout);
+    cJSON_free(text);
+    cJSON_Delete(object);
+}
+
+void
+cli_print_json_if(bool is_ok, cJSON *object)
+{
+    if (is_ok && object != NULL)
+        cli_print_json(object);
+    else
+        cJSON_Delete(object);
+}
+
 /* For outcomes that have only an exit status. */
 static const char *
 name_of(int status)

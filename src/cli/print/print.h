@@ -55,6 +55,8 @@ void cli_put_name(struct cJSON *object, struct p2p_identity *identity,
 void cli_put_path(struct cJSON *object, enum p2p_path_kind kind, uint64_t rtt_us);
 struct cJSON *cli_put_array(struct cJSON *object, const char *name);
 struct cJSON *cli_add_object(struct cJSON *array);
+/* The object as one line; owned, free with cJSON_free. */
+char *cli_json_text(const struct cJSON *object);
 /* Prints the object as one line on stdout and frees it. */
 void cli_print_json(struct cJSON *object);
 /* The same unless the command failed; takes the object in every case. NULL is fine. */

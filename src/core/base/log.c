@@ -16,7 +16,6 @@
 
 enum { TEXT_MAX_BYTES = 2048 };
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *program_name = "p2p";
 static const char *const format_names[] = {"text", "json"};
 static atomic_int max_level = P2P_LOG_INFO;
@@ -86,24 +85,6 @@ void
 p2p_log_set_level(enum p2p_log_level level)
 {
     atomic_store(&max_level, (int)level);
-}
-
-const char *
-p2p_log_level_name(enum p2p_log_level level)
-{
-    return level_names[level];
-}
-
-enum p2p_err
-p2p_log_parse_level(const char *text, enum p2p_log_level *level)
-{
-    for (unsigned i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
-        if (strcmp(text, level_names[i]) == 0) {
-            *level = (enum p2p_log_level)i;
-            return P2P_OK;
-        }
-    }
-    return P2P_ERR_USAGE;
 }
 
 bool

@@ -6,6 +6,26 @@
 
 #include "p2p/bytes.h"
 
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+const char *
+p2p_log_level_name(enum p2p_log_level level)
+{
+    return level_names[level];
+}
+
+enum p2p_err
+p2p_log_parse_level(const char *text, enum p2p_log_level *level)
+{
+    for (unsigned i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+        if (strcmp(text, level_names[i]) == 0) {
+            *level = (enum p2p_log_level)i;
+            return P2P_OK;
+        }
+    }
+    return P2P_ERR_USAGE;
+}
+
 /* Output that ends where the room ends; `cap` is at least 1. */
 struct line {
     char *out;

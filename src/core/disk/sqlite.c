@@ -132,6 +132,12 @@ p2p_sqlite_list(sqlite3 *db, const char *sql, size_t size, size_t max,
     return err;
 }
 
+void
+p2p_sqlite_bind_text(sqlite3_stmt *stmt, int place, const char *text)
+{
+    sqlite3_bind_text(stmt, place, text, -1, SQLITE_TRANSIENT);
+}
+
 enum p2p_err
 p2p_sqlite_get_blob(sqlite3_stmt *stmt, int column, void *out, size_t len)
 {

@@ -70,7 +70,7 @@ prepare(struct p2p_applied *a, const char *sql, const char *name,
     enum p2p_err err = p2p_sqlite_prepare(a->db, sql, stmt);
 
     if (err == P2P_OK && sqlite3_bind_parameter_count(*stmt) > 0)
-        p2p_mirror_bind_text(*stmt, 1, name);
+        p2p_sqlite_bind_text(*stmt, 1, name);
     if (err == P2P_OK && sqlite3_bind_parameter_count(*stmt) > 1)
         sqlite3_bind_blob(*stmt, 2, source != NULL ? source->b : (const uint8_t *)"",
                           source != NULL ? sizeof(source->b) : 0, SQLITE_STATIC);
@@ -199,7 +199,7 @@ p2p_applied_put(struct p2p_applied *a, const struct p2p_applied_file *file)
         a->db, "INSERT OR REPLACE INTO applied VALUES(?1, ?2, ?3, ?4, ?5, ?6)", &stmt);
 
     if (err == P2P_OK) {
-        p2p_mirror_bind_text(stmt, 1, file->name);
+        p2p_sqlite_bind_text(stmt, 1, file->name);
         if (file->is_put)
             sqlite3_bind_blob(stmt, 2, file->put.b, sizeof(file->put.b), SQLITE_STATIC);
         sqlite3_bind_blob(stmt, 3, file->seen.b, sizeof(file->seen.b), SQLITE_STATIC);

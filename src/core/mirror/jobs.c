@@ -42,12 +42,6 @@ p2p_mirror_state_name(enum p2p_mirror_state state)
     return (size_t)state < sizeof(names) / sizeof(names[0]) ? names[state] : "failed";
 }
 
-void
-p2p_mirror_bind_text(sqlite3_stmt *stmt, int place, const char *text)
-{
-    sqlite3_bind_text(stmt, place, text, -1, SQLITE_STATIC);
-}
-
 static enum p2p_err
 open_database(const char *keys_dir, bool create, sqlite3 **db)
 {
@@ -182,12 +176,12 @@ insert(sqlite3 *db, const struct p2p_mirror *job)
     enum p2p_err err = p2p_sqlite_prepare(db, sql_add, &stmt);
 
     if (err == P2P_OK) {
-        p2p_mirror_bind_text(stmt, 1, job->id);
+        p2p_sqlite_bind_text(stmt, 1, job->id);
         sqlite3_bind_blob(stmt, 2, job->peer.b, sizeof(job->peer.b), SQLITE_STATIC);
-        p2p_mirror_bind_text(stmt, 3, job->address);
-        p2p_mirror_bind_text(stmt, 4, job->folder);
-        p2p_mirror_bind_text(stmt, 5, job->base);
-        p2p_mirror_bind_text(stmt, 6, job->prefix);
+        p2p_sqlite_bind_text(stmt, 3, job->address);
+        p2p_sqlite_bind_text(stmt, 4, job->folder);
+        p2p_sqlite_bind_text(stmt, 5, job->base);
+        p2p_sqlite_bind_text(stmt, 6, job->prefix);
         sqlite3_bind_int(stmt, 7, job->deletes);
         sqlite3_bind_int(stmt, 8, job->once);
         sqlite3_bind_int64(stmt, 9, (int64_t)job->quota);
@@ -258,7 +252,7 @@ change(const char *keys_dir, const char *sql, const char *id, int number)
     if (err == P2P_OK)
         err = p2p_sqlite_prepare(db, sql, &stmt);
     if (err == P2P_OK) {
-        p2p_mirror_bind_text(stmt, 1, id);
+        p2p_sqlite_bind_text(stmt, 1, id);
         if (sqlite3_bind_parameter_count(stmt) > 1)
             sqlite3_bind_int(stmt, 2, number);
         err = p2p_sqlite_done(stmt);
@@ -345,10 +339,10 @@ p2p_mirrors_store(const char *keys_dir, const struct p2p_mirror *job)
     if (err == P2P_OK)
         err = p2p_sqlite_prepare(db, sql_store, &stmt);
     if (err == P2P_OK) {
-        p2p_mirror_bind_text(stmt, 1, job->id);
+        p2p_sqlite_bind_text(stmt, 1, job->id);
         sqlite3_bind_int(stmt, 2, (int)job->state);
         sqlite3_bind_int(stmt, 3, (int)job->error);
-        p2p_mirror_bind_text(stmt, 4, job->message);
+        p2p_sqlite_bind_text(stmt, 4, job->message);
         for (int i = 0; i < 7; i++)
             sqlite3_bind_int64(stmt, 5 + i, (int64_t)numbers[i]);
         err = p2p_sqlite_done(stmt);
@@ -372,7 +366,7 @@ p2p_mirrors_wishes(const char *keys_dir, const char *id, bool *is_paused)
         err = p2p_sqlite_prepare(db, "SELECT wishes, paused FROM jobs WHERE id = ?1",
                                  &stmt);
     if (err == P2P_OK) {
-        p2p_mirror_bind_text(stmt, 1, id);
+        p2p_sqlite_bind_text(stmt, 1, id);
         err = p2p_sqlite_next(stmt, &row);
     }
     if (err == P2P_OK && row) {

@@ -29,8 +29,6 @@ P2P_MUST_CHECK enum p2p_err p2p_mirrors_store(const char *keys_dir,
 /* Rises with every p2p_mirrors_accept and p2p_mirrors_check of a job; 0: no such job.
  */
 uint64_t p2p_mirrors_wishes(const char *keys_dir, const char *id, bool *is_paused);
-/* Binds the text or blob to a statement that is run before it changes. */
-void p2p_mirror_bind_text(sqlite3_stmt *stmt, int place, const char *text);
 
 /* ---- applied.c ---- */
 

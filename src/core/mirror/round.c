@@ -25,23 +25,6 @@ say(struct p2p_mirror *job, enum p2p_mirror_state state, enum p2p_err error,
     job->error = error;
 }
 
-bool
-p2p_round_is_stopped(const struct p2p_round *r)
-{
-    return r->stop(r->stop_arg);
-}
-
-bool
-p2p_round_name_here(const struct p2p_round *r, const char *name,
-                    char out[P2P_NAME_MAX + 1])
-{
-    const char *prefix = r->job->prefix;
-    int n = snprintf(out, P2P_NAME_MAX + 1, "%s%s%s", prefix,
-                     prefix[0] != '\0' ? "/" : "", name);
-
-    return n > 0 && n <= P2P_NAME_MAX && p2p_name_check(out, (size_t)n, true) == P2P_OK;
-}
-
 /* ---- Opening ---- */
 
 static bool

@@ -48,7 +48,11 @@ struct p2p_round {
 };
 
 /* True if the round has to end early. */
-bool p2p_round_is_stopped(const struct p2p_round *r);
+static inline bool
+p2p_round_is_stopped(const struct p2p_round *r)
+{
+    return r->stop(r->stop_arg);
+}
 /* The name in the folder here of a name at the source. False: it is too long here. */
 bool p2p_round_name_here(const struct p2p_round *r, const char *name,
                          char out[P2P_NAME_MAX + 1]);

@@ -2,12 +2,24 @@
  * Comparing: looks at each name of the source's list and of the record, reads the file
  * here if it has changed since it was recorded, and decides.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/keep/content.h"
 #include "core/mirror/round.h"
 #include "p2p/io.h"
+
+bool
+p2p_round_name_here(const struct p2p_round *r, const char *name,
+                    char out[P2P_NAME_MAX + 1])
+{
+    const char *prefix = r->job->prefix;
+    int n = snprintf(out, P2P_NAME_MAX + 1, "%s%s%s", prefix,
+                     prefix[0] != '\0' ? "/" : "", name);
+
+    return n > 0 && n <= P2P_NAME_MAX && p2p_name_check(out, (size_t)n, true) == P2P_OK;
+}
 
 static enum p2p_err
 hash_here(const struct p2p_round *r, const char *target, struct p2p_round_step *s)

@@ -14,6 +14,7 @@
 #include "p2p/crypto.h"
 #include "p2p/lock.h"
 #include "p2p/net.h"
+#include "p2p/sqlite.h"
 
 #define SEEN_EVERY_S 60 /* one write per minute and device, not one per request */
 
@@ -163,12 +164,6 @@ end(struct p2p_devices *d, sqlite3_stmt *stmt) P2P_RELEASES(p2p_devices_lock)
 }
 
 static void
-bind_text(sqlite3_stmt *stmt, int at, const char *text)
-{
-    sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
-}
-
-static void
 column_text(sqlite3_stmt *stmt, int at, char *out, size_t cap)
 {
     const unsigned char *text = sqlite3_column_text(stmt, at);
@@ -245,12 +240,12 @@ insert(struct p2p_devices *d, const struct p2p_device *dev,
     sqlite3_stmt *stmt = begin(d, ADD);
     int code;
 
-    bind_text(stmt, 1, dev->id);
+    p2p_sqlite_bind_text(stmt, 1, dev->id);
     sqlite3_bind_blob(stmt, 2, hash->b, sizeof(hash->b), SQLITE_TRANSIENT);
     sqlite3_bind_int(stmt, 3, (int)dev->kind);
-    bind_text(stmt, 4, dev->name);
+    p2p_sqlite_bind_text(stmt, 4, dev->name);
     sqlite3_bind_int64(stmt, 5, (sqlite3_int64)dev->created_s);
-    bind_text(stmt, 6, dev->address);
+    p2p_sqlite_bind_text(stmt, 6, dev->address);
     code = sqlite3_step(stmt);
     end(d, stmt);
     return from_sqlite(code);
@@ -298,9 +293,9 @@ note_seen(struct p2p_devices *d, struct p2p_device *dev, const char *address)
     dev->last_seen_s = now;
     snprintf(dev->address, sizeof(dev->address), "%s", address);
     stmt = begin(d, SEEN);
-    bind_text(stmt, 1, dev->id);
+    p2p_sqlite_bind_text(stmt, 1, dev->id);
     sqlite3_bind_int64(stmt, 2, (sqlite3_int64)now);
-    bind_text(stmt, 3, address);
+    p2p_sqlite_bind_text(stmt, 3, address);
     sqlite3_step(stmt); /* a note only: a full disk must not lock users out */
     end(d, stmt);
 }
@@ -364,7 +359,7 @@ p2p_devices_set_admin(struct p2p_devices *d, const char *id, bool is_admin)
     sqlite3_stmt *stmt = begin(d, SET_ADMIN);
     int changed, code;
 
-    bind_text(stmt, 1, id);
+    p2p_sqlite_bind_text(stmt, 1, id);
     sqlite3_bind_int(stmt, 2, is_admin ? ADMIN : BROWSER);
     sqlite3_bind_int(stmt, 3, BROWSER);
     sqlite3_bind_int(stmt, 4, ADMIN);
@@ -382,7 +377,7 @@ p2p_devices_remove(struct p2p_devices *d, const char *id)
     sqlite3_stmt *stmt = begin(d, REMOVE);
     int changed, code;
 
-    bind_text(stmt, 1, id);
+    p2p_sqlite_bind_text(stmt, 1, id);
     code = sqlite3_step(stmt);
     changed = sqlite3_changes(d->db);
     end(d, stmt);

@@ -157,12 +157,6 @@ open_or_begin_anew(struct ui_store *s, const char *path) P2P_REQUIRES(ui_store_l
     return code == SQLITE_FULL ? P2P_ERR_DISK_FULL : P2P_ERR_CORRUPT;
 }
 
-void
-ui_store_bind_text(sqlite3_stmt *stmt, int at, const char *text)
-{
-    sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
-}
-
 /* ---- the place ---- */
 
 static enum p2p_err
@@ -206,7 +200,7 @@ copy_database(const char *from, const char *to)
     if (code == SQLITE_OK)
         code = sqlite3_prepare_v2(db, "VACUUM INTO ?1", -1, &stmt, NULL);
     if (code == SQLITE_OK) {
-        ui_store_bind_text(stmt, 1, to);
+        p2p_sqlite_bind_text(stmt, 1, to);
         code = sqlite3_step(stmt);
     }
     sqlite3_finalize(stmt);
@@ -376,7 +370,7 @@ ui_store_get_setting(struct ui_store *s, const char *key, char *out, size_t cap)
     sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_GET_SETTING);
 
     *out = '\0';
-    ui_store_bind_text(stmt, 1, key);
+    p2p_sqlite_bind_text(stmt, 1, key);
     if (sqlite3_step(stmt) == SQLITE_ROW)
         ui_store_copy_at(stmt, 0, out, cap);
     ui_store_end(s, stmt);
@@ -389,8 +383,8 @@ ui_store_get_note(struct ui_store *s, const char *kind, const char *key, char *o
     sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_GET_NOTE);
 
     *out = '\0';
-    ui_store_bind_text(stmt, 1, kind);
-    ui_store_bind_text(stmt, 2, key);
+    p2p_sqlite_bind_text(stmt, 1, kind);
+    p2p_sqlite_bind_text(stmt, 2, key);
     if (sqlite3_step(stmt) == SQLITE_ROW)
         ui_store_copy_at(stmt, 0, out, cap);
     ui_store_end(s, stmt);
@@ -401,8 +395,8 @@ ui_store_put_setting(struct ui_store *s, const char *key, const char *value)
 {
     sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_PUT_SETTING);
 
-    ui_store_bind_text(stmt, 1, key);
-    ui_store_bind_text(stmt, 2, value);
+    p2p_sqlite_bind_text(stmt, 1, key);
+    p2p_sqlite_bind_text(stmt, 2, value);
     ui_store_write_and_end(s, stmt);
 }
 
@@ -411,9 +405,9 @@ ui_store_put_note(struct ui_store *s, const struct ui_note *note)
 {
     sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_PUT_NOTE);
 
-    ui_store_bind_text(stmt, 1, note->kind);
-    ui_store_bind_text(stmt, 2, note->key);
-    ui_store_bind_text(stmt, 3, note->value);
+    p2p_sqlite_bind_text(stmt, 1, note->kind);
+    p2p_sqlite_bind_text(stmt, 2, note->key);
+    p2p_sqlite_bind_text(stmt, 3, note->value);
     ui_store_bind_u64(stmt, 4, note->time_s);
     ui_store_write_and_end(s, stmt);
 }
@@ -423,8 +417,8 @@ ui_store_remove_note(struct ui_store *s, const char *kind, const char *key)
 {
     sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_REMOVE_NOTE);
 
-    ui_store_bind_text(stmt, 1, kind);
-    ui_store_bind_text(stmt, 2, key);
+    p2p_sqlite_bind_text(stmt, 1, kind);
+    p2p_sqlite_bind_text(stmt, 2, key);
     ui_store_write_and_end(s, stmt);
 }
 
@@ -434,7 +428,7 @@ ui_store_load_notes(struct ui_store *s, const char *kind,
 {
     sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_LOAD_NOTES);
 
-    ui_store_bind_text(stmt, 1, kind);
+    p2p_sqlite_bind_text(stmt, 1, kind);
     while (sqlite3_step(stmt) == SQLITE_ROW) {
         struct ui_note note = {.kind = kind,
                                .key = ui_store_text_at(stmt, 0),

@@ -37,8 +37,6 @@ void ui_store_end(struct ui_store *s, sqlite3_stmt *stmt) P2P_RELEASES(ui_store_
 void ui_store_write_and_end(struct ui_store *s, sqlite3_stmt *stmt)
     P2P_RELEASES(ui_store_lock);
 
-/* Binds a text, NULL as NULL. Borrowed until the statement is reset. */
-void ui_store_bind_text(sqlite3_stmt *stmt, int at, const char *text);
 /* Binds a number. */
 void ui_store_bind_u64(sqlite3_stmt *stmt, int at, uint64_t value);
 /* NULL in the row when it is not known. */

@@ -8,6 +8,7 @@
 #include "p2p/bytes.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
+#include "p2p/sqlite.h"
 #include "ui/state/store_sql.h"
 
 /* ---- sources: lines "<id or -> <host:port>" ---- */
@@ -58,10 +59,10 @@ ui_store_put_transfer(struct ui_store *s, const struct ui_transfer *t)
     char *sources = format_sources(t);
     sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_PUT_TRANSFER);
 
-    ui_store_bind_text(stmt, 1, t->id);
-    ui_store_bind_text(stmt, 2, t->filename);
+    p2p_sqlite_bind_text(stmt, 1, t->id);
+    p2p_sqlite_bind_text(stmt, 2, t->filename);
     ui_store_bind_digest(stmt, 3, t->root_known, &t->root);
-    ui_store_bind_text(stmt, 4, sources != NULL ? sources : "");
+    p2p_sqlite_bind_text(stmt, 4, sources != NULL ? sources : "");
     ui_store_bind_u64(stmt, 5, t->is_auto);
     ui_store_bind_u64(stmt, 6, t->priority);
     ui_store_bind_u64(stmt, 7, t->place);
@@ -71,16 +72,16 @@ ui_store_put_transfer(struct ui_store *s, const struct ui_transfer *t)
         ui_store_bind_u64(stmt, 10, t->size);
     ui_store_bind_digest(stmt, 11, t->sha256_known, &t->sha256);
     ui_store_bind_u64(stmt, 12, t->verified);
-    ui_store_bind_text(stmt, 13, t->path);
+    p2p_sqlite_bind_text(stmt, 13, t->path);
     ui_store_bind_u64(stmt, 14, t->error);
-    ui_store_bind_text(stmt, 15, t->message);
+    p2p_sqlite_bind_text(stmt, 15, t->message);
     ui_store_bind_u64(stmt, 16, t->created_s);
     ui_store_bind_u64(stmt, 17, t->finished_s);
     ui_store_bind_u64(stmt, 18, t->retry_at_s);
     ui_store_bind_u64(stmt, 19, t->attempts);
-    ui_store_bind_text(stmt, 20, t->save_as);
+    p2p_sqlite_bind_text(stmt, 20, t->save_as);
     ui_store_bind_u64(stmt, 21, t->conflict);
-    ui_store_bind_text(stmt, 22, t->works);
+    p2p_sqlite_bind_text(stmt, 22, t->works);
     ui_store_write_and_end(s, stmt);
     free(sources);
 }
@@ -143,6 +144,6 @@ ui_store_remove_transfer(struct ui_store *s, const char *id)
 {
     sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_REMOVE_TRANSFER);
 
-    ui_store_bind_text(stmt, 1, id);
+    p2p_sqlite_bind_text(stmt, 1, id);
     ui_store_write_and_end(s, stmt);
 }
