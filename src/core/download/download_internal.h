@@ -214,7 +214,7 @@ struct p2p_download {
     struct dl_report report P2P_GUARDED_BY(p2p_dl_lock);
 };
 
-/* ---- worker.c: connections, each a thread ---- */
+/* ---- monitor.c: waiting for changes ---- */
 /* Reports a change for which another thread may wait. */
 void p2p_dl_wake(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* Waits for such a change, at most `ms`; releases the lock meanwhile, as every wait
@@ -232,10 +232,14 @@ void p2p_dl_wake_waiters(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 void p2p_dl_wait_for_chunk(struct p2p_download *dl, uint64_t ms)
     P2P_REQUIRES(p2p_dl_lock);
 
+/* ---- worker.c: connections, each a thread ---- */
 /* Starts the thread of one more connection to this source. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_worker_spawn(struct p2p_download *dl,
                                                 unsigned source)
     P2P_REQUIRES(p2p_dl_lock);
+/* Sets how many connections each source should have, and starts those that the source's
+ * back-off allows. */
+void p2p_dl_spawn_workers(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* Looks for better paths to sources that are reached through a relay, when that is due.
  */
 void p2p_dl_send_scouts(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
@@ -293,8 +297,6 @@ void p2p_dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t 
     P2P_REQUIRES(p2p_dl_lock);
 /* Sets how many connections each source should have now. */
 void p2p_dl_share_out_connections(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
-/* The same, and starts the connections that the source's back-off allows. */
-void p2p_dl_spawn_workers(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* How many sources are not dropped; and whether one of them has confirmed (root,
  * size). */
 unsigned p2p_dl_usable_sources(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);

@@ -97,26 +97,6 @@ taper(const struct fetch *f, unsigned limit, unsigned lanes) P2P_REQUIRES(p2p_dl
                                                                : limit;
 }
 
-static unsigned
-open_lanes(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
-{
-    unsigned lanes = 0;
-
-    for (unsigned i = 0; i < PLAN_LANES; i++)
-        lanes += dl->file->plan.lanes[i].open;
-    return lanes;
-}
-
-unsigned
-p2p_fetch_buffer_share(const struct fetch *f)
-{
-    const struct p2p_download *dl = f->w->dl;
-    unsigned lanes = open_lanes(dl);
-    unsigned share = lanes > 0 ? dl->file->pool.max / lanes : dl->file->pool.max;
-
-    return share > 0 ? share : 1;
-}
-
 /* Chunks that are being received; parked ones do not count. */
 static unsigned
 in_flight(const struct fetch *f)
@@ -127,7 +107,7 @@ in_flight(const struct fetch *f)
 static bool
 is_full(const struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
 {
-    unsigned limit = taper(f, f->window.limit, open_lanes(f->w->dl));
+    unsigned limit = taper(f, f->window.limit, p2p_fetch_open_lanes(f->w->dl));
 
     return f->slot_count >= p2p_fetch_buffer_share(f) || in_flight(f) >= limit;
 }
@@ -219,15 +199,6 @@ cancel_slot(struct fetch *f, unsigned slot)
         if (f->requests.at[i].slot == slot && !f->requests.at[i].cancelled)
             err = cancel_request(f, &f->requests.at[i]);
     return err;
-}
-
-void
-p2p_fetch_release_slot(struct fetch *f, unsigned slot)
-{
-    p2p_pool_put(&f->w->dl->file->pool, f->slots[slot].buf);
-    f->slots[slot] = (struct fetch_slot){0};
-    f->slot_count--;
-    p2p_dl_wake_waiters(f->w->dl);
 }
 
 static enum p2p_err

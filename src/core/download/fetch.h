@@ -37,12 +37,16 @@ struct fetch {
     uint64_t uncounted; /* bytes that the download's counters do not have yet */
 };
 
+/* ---- fetch_slots.c ---- */
+
+/* Connections that have a lane of the plan. */
+unsigned p2p_fetch_open_lanes(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* This connection's equal share of the buffers, however fast it is. */
 unsigned p2p_fetch_buffer_share(const struct fetch *f) P2P_REQUIRES(p2p_dl_lock);
 /* Returns its buffer. */
 void p2p_fetch_release_slot(struct fetch *f, unsigned slot) P2P_REQUIRES(p2p_dl_lock);
 
-/* ---- fetch_frontier.c (lock not held) ---- */
+/* Parked chunks; the lock is not held. */
 
 /* Parks a whole chunk with the verifier. False: the caller checks it. */
 bool p2p_fetch_offer(struct fetch *f, unsigned slot);

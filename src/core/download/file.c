@@ -129,20 +129,6 @@ p2p_dl_file_begin(struct p2p_download *dl)
     p2p_unlock(&dl->lock);
 }
 
-void
-p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info)
-{
-    const struct p2p_meta *meta = &dl->file->meta;
-
-    *info = (struct p2p_journal_info){
-        .root = meta->root_known ? meta->root : meta->sha256,
-        .geometry = meta->geometry,
-        .keep_free = dl->opt.keep_free,
-        .zero_bytes = dl->file->zero_bytes,
-    };
-    memcpy(info->name, dl->opt.save_as, sizeof(info->name));
-}
-
 static void
 set_journal(struct p2p_download *dl, struct p2p_journal *journal)
 {

@@ -92,9 +92,6 @@ extern const struct dl_task p2p_dl_file_task, p2p_dl_file1_task;
 /* Makes dl->file; `root` may be NULL (the first source decides). NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_file_new(struct p2p_download *dl,
                                             const struct p2p_digest *root);
-/* Fills `info` with what is known about the file. */
-void p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info)
-    P2P_REQUIRES(p2p_dl_lock);
 /* The steps that both tasks share. */
 unsigned p2p_dl_file_wanted(const struct p2p_download *dl, const struct dl_source *s,
                             unsigned usable, unsigned share) P2P_REQUIRES(p2p_dl_lock);
@@ -115,6 +112,9 @@ void p2p_dl_file_fill_status(const struct p2p_download *dl,
 void p2p_dl_file_free(struct p2p_download *dl);
 
 /* ---- meta.c: META and LAYER, until the worker may fetch ---- */
+/* Fills `info` with what is known about the file. */
+void p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info)
+    P2P_REQUIRES(p2p_dl_lock);
 P2P_MUST_CHECK enum p2p_err p2p_dl_learn(struct dl_worker *w);
 
 /* ---- fetch.c, file1.c: move chunks until told to stop or something breaks ---- */

@@ -7,6 +7,20 @@
 
 #include "p2p/log.h"
 
+void
+p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info)
+{
+    const struct p2p_meta *meta = &dl->file->meta;
+
+    *info = (struct p2p_journal_info){
+        .root = meta->root_known ? meta->root : meta->sha256,
+        .geometry = meta->geometry,
+        .keep_free = dl->opt.keep_free,
+        .zero_bytes = dl->file->zero_bytes,
+    };
+    memcpy(info->name, dl->opt.save_as, sizeof(info->name));
+}
+
 static enum p2p_err
 ask_meta(struct dl_worker *w, bool by_root, struct p2p_meta *meta)
 {

@@ -301,24 +301,6 @@ p2p_dl_share_out_connections(struct p2p_download *dl)
     }
 }
 
-void
-p2p_dl_spawn_workers(struct p2p_download *dl)
-{
-    uint64_t now = p2p_now_ms();
-
-    p2p_dl_share_out_connections(dl);
-    for (unsigned i = 0; i < dl->swarm.source_count; i++) {
-        struct dl_source *s = &dl->swarm.sources[i];
-        while (s->workers < s->wanted && s->next_try_ms <= now &&
-               s->failures < dl->opt.retries) {
-            if (s->workers == 0)
-                s->state = P2P_SRC_CONNECTING;
-            if (p2p_dl_worker_spawn(dl, i) != P2P_OK)
-                return;
-        }
-    }
-}
-
 /* The most useful error: that of all sources if it is the same, else NO_SOURCE. */
 static enum p2p_err
 summary(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)

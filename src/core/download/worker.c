@@ -9,44 +9,6 @@
 #define THROTTLE_SLICE_US 100000
 
 void
-p2p_dl_wait(struct p2p_download *dl, uint64_t ms)
-{
-    (void)p2p_wait_until(&dl->changed, &dl->lock, p2p_now_ms() + ms);
-}
-
-void
-p2p_dl_wake(struct p2p_download *dl)
-{
-    dl->swarm.is_stirred = true;
-    pthread_cond_broadcast(&dl->changed);
-}
-
-void
-p2p_dl_rest(struct p2p_download *dl)
-{
-    p2p_lock(&dl->lock);
-    if (!dl->swarm.is_stirred)
-        p2p_dl_wait(dl, DL_TICK_MS);
-    dl->swarm.is_stirred = false;
-    p2p_unlock(&dl->lock);
-}
-
-void
-p2p_dl_wake_waiters(struct p2p_download *dl)
-{
-    if (dl->swarm.waiters > 0)
-        pthread_cond_broadcast(&dl->changed);
-}
-
-void
-p2p_dl_wait_for_chunk(struct p2p_download *dl, uint64_t ms)
-{
-    dl->swarm.waiters++;
-    p2p_dl_wait(dl, ms);
-    dl->swarm.waiters--;
-}
-
-void
 p2p_dl_throttle(struct dl_worker *w, uint64_t bytes)
 {
     struct p2p_download *dl = w->dl;
@@ -277,6 +239,24 @@ enum p2p_err
 p2p_dl_worker_spawn(struct p2p_download *dl, unsigned source)
 {
     return spawn(dl, source, false);
+}
+
+void
+p2p_dl_spawn_workers(struct p2p_download *dl)
+{
+    uint64_t now = p2p_now_ms();
+
+    p2p_dl_share_out_connections(dl);
+    for (unsigned i = 0; i < dl->swarm.source_count; i++) {
+        struct dl_source *s = &dl->swarm.sources[i];
+        while (s->workers < s->wanted && s->next_try_ms <= now &&
+               s->failures < dl->opt.retries) {
+            if (s->workers == 0)
+                s->state = P2P_SRC_CONNECTING;
+            if (p2p_dl_worker_spawn(dl, i) != P2P_OK)
+                return;
+        }
+    }
 }
 
 bool

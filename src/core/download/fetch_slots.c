@@ -1,4 +1,5 @@
-/* Parks whole chunks of a connection until the hash of the whole file reaches them. */
+/* The slots of a connection: its share of the buffers, and whole chunks that are parked
+ * until the hash of the whole file reaches them. */
 #include "core/download/fetch.h"
 #include "p2p/lock.h"
 
@@ -11,6 +12,37 @@
 
 /* Longest sleep of a connection that has only parked chunks. */
 #define LOOK_MS 10
+
+unsigned
+p2p_fetch_open_lanes(const struct p2p_download *dl)
+{
+    unsigned lanes = 0;
+
+    for (unsigned i = 0; i < PLAN_LANES; i++)
+        lanes += dl->file->plan.lanes[i].open;
+    return lanes;
+}
+
+unsigned
+p2p_fetch_buffer_share(const struct fetch *f)
+{
+    const struct p2p_download *dl = f->w->dl;
+    unsigned lanes = p2p_fetch_open_lanes(dl);
+    unsigned share = lanes > 0 ? dl->file->pool.max / lanes : dl->file->pool.max;
+
+    return share > 0 ? share : 1;
+}
+
+void
+p2p_fetch_release_slot(struct fetch *f, unsigned slot)
+{
+    p2p_pool_put(&f->w->dl->file->pool, f->slots[slot].buf);
+    f->slots[slot] = (struct fetch_slot){0};
+    f->slot_count--;
+    p2p_dl_wake_waiters(f->w->dl);
+}
+
+/* ---- parked chunks ---- */
 
 bool
 p2p_fetch_offer(struct fetch *f, unsigned slot)
