@@ -61,12 +61,6 @@ open_aside(struct p2p_share *s, const char *keys_dir)
                      p2p_root_path(s->root), p2p_root_path(s->aside));
 }
 
-const struct p2p_root *
-p2p_share_private(const struct p2p_share *s)
-{
-    return s->aside ? s->aside : s->root;
-}
-
 enum p2p_err
 p2p_share_open(const struct p2p_share_options *opt, struct p2p_share **out)
 {
@@ -340,19 +334,6 @@ p2p_share_changes(struct p2p_share *s, uint64_t after, p2p_share_visit_change *v
     bool is_whole = p2p_recent_since(&s->catalogue.recent, after, visit, arg);
     p2p_rw_unlock(&s->catalogue.lock);
     return is_whole;
-}
-
-void
-p2p_share_totals(struct p2p_share *s, struct p2p_share_totals *out)
-{
-    p2p_read_lock(&s->catalogue.lock);
-    *out = s->catalogue.totals;
-    p2p_rw_unlock(&s->catalogue.lock);
-    out->is_away = p2p_share_is_away(s);
-    out->missing_files = atomic_load_explicit(&s->missing_files, memory_order_relaxed);
-    out->away_files = atomic_load_explicit(&s->away_files, memory_order_relaxed);
-    if (out->is_away)
-        out->files = out->bytes = out->hashing_files = out->hashing_bytes = 0;
 }
 
 /* ---- Layers ---- */

@@ -176,12 +176,21 @@ p2p_share_own_index(struct p2p_share *s)
 
 /* Makes the loop look at its mailbox; from any thread. */
 void p2p_share_wake(struct p2p_share *share);
+/* ---- share_place.c ---- */
+
+/* The folder is not at its path. */
+bool p2p_share_is_gone(struct p2p_share *share);
 bool p2p_share_is_away(struct p2p_share *share); /* gone, or emptied */
 bool p2p_share_is_emptied(struct p2p_share *share);
 /* Reports a change of this state to readers and in the log. */
 void p2p_share_set_emptied(struct p2p_share *share, uint64_t files);
 /* The same for the files of disks beneath the folder. */
 void p2p_share_set_away_files(struct p2p_share *share, uint64_t files);
+/* Looks whether the folder is still at its path, when that is due. */
+void p2p_share_look_at_place(struct p2p_share *share, uint64_t now_ms);
+
+/* ---- share_loop.c ---- */
+
 /* The thread of the share. */
 void *p2p_share_loop(void *share);
 /* Puts a name into one of the mailbox's slots and wakes the loop. A second name
@@ -189,6 +198,8 @@ void *p2p_share_loop(void *share);
  * of inotify are complete. */
 void p2p_share_tell(struct p2p_share *share, char slot[P2P_NAME_MAX + 1],
                     const char *name);
+/* ---- share_private.c ---- */
+
 /* The root whose private folder has the index. Borrowed. */
 const struct p2p_root *p2p_share_private(const struct p2p_share *share);
 /* Opens the folder beneath `keys_dir` that has the index of `root`; NULL: the index is
@@ -202,7 +213,8 @@ P2P_MUST_CHECK enum p2p_err p2p_share_find_private(const struct p2p_root *root,
                                                    struct p2p_root **out);
 /* Closes the index and opens it as owner or follower. */
 P2P_MUST_CHECK enum p2p_err p2p_share_open_index(struct p2p_share *share);
-/* Calls `lose` for the items that the last scan or load did not see. */
+/* share_missing.c: calls `lose` for the items that the last scan or load did not see.
+ */
 void p2p_share_lose_unseen(struct p2p_share *share,
                            void (*lose)(struct p2p_share *, struct p2p_item *));
 

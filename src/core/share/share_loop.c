@@ -15,9 +15,6 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
-/* How often the path of the folder is checked. */
-#define PLACE_LOOKS_QUIET 4 /* times the quiet time: 2 s by default */
-
 void
 p2p_share_wake(struct p2p_share *s)
 {
@@ -34,127 +31,6 @@ p2p_share_tell(struct p2p_share *s, char slot[P2P_NAME_MAX + 1], const char *nam
     strcpy(slot, name); /* checked names only */
     p2p_unlock(&s->mail.lock);
     p2p_share_wake(s);
-}
-
-enum p2p_err
-p2p_share_open_index(struct p2p_share *s)
-{
-    struct p2p_index *index, *old;
-    enum p2p_err err = p2p_index_open(p2p_share_private(s), s->is_owner, &index);
-
-    p2p_write_lock(&s->index_lock);
-    old = s->index;
-    s->index = index;
-    p2p_rw_unlock(&s->index_lock);
-    p2p_index_close(old);
-    return err;
-}
-
-/* ---- Files that are gone ---- */
-
-struct unseen {
-    struct p2p_item **items;
-    size_t count;
-    uint32_t scan;
-};
-
-static void
-collect_unseen(struct p2p_item *item, void *arg)
-{
-    struct unseen *u = arg;
-
-    if (item->seen != u->scan && !item->is_dirty)
-        u->items[u->count++] = item;
-}
-
-void
-p2p_share_lose_unseen(struct p2p_share *s,
-                      void (*lose)(struct p2p_share *, struct p2p_item *))
-{
-    struct unseen u = {.scan = s->scan};
-
-    u.items = malloc((s->catalogue.item_count + 1) * sizeof(struct p2p_item *));
-    if (!u.items)
-        return; /* the next scan removes them; opening such a file gives FILE_CHANGED */
-    p2p_catalogue_each(&s->catalogue, collect_unseen, &u);
-    for (size_t i = 0; i < u.count; i++)
-        lose(s, u.items[i]);
-    free(u.items);
-}
-
-/* ---- The folder at its path ---- */
-
-static bool
-is_gone(struct p2p_share *s)
-{
-    return atomic_load_explicit(&s->is_gone, memory_order_relaxed);
-}
-
-bool
-p2p_share_is_emptied(struct p2p_share *s)
-{
-    return atomic_load_explicit(&s->missing_files, memory_order_relaxed) > 0;
-}
-
-bool
-p2p_share_is_away(struct p2p_share *s)
-{
-    return is_gone(s) || p2p_share_is_emptied(s);
-}
-
-static void
-tell_of_place(struct p2p_share *s)
-{
-    p2p_write_lock(&s->catalogue.lock);
-    s->catalogue.totals.generation++;
-    p2p_rw_unlock(&s->catalogue.lock);
-    s->callback_due_ms = p2p_now_ms() + P2P_SHARE_DEBOUNCE_MS;
-}
-
-void
-p2p_share_set_emptied(struct p2p_share *s, uint64_t files)
-{
-    uint64_t before = atomic_exchange(&s->missing_files, files);
-
-    if (before == files)
-        return;
-    if (before == 0)
-        p2p_log_warn("the shared folder %s is empty and had files before; they count "
-                     "as away. Mount the disk or put the files back. If they were "
-                     "deleted, run: p2p share confirm files=%llu",
-                     p2p_root_path(s->root), (unsigned long long)files);
-    else if (files == 0)
-        p2p_log_info("the shared folder %s is no longer away", p2p_root_path(s->root));
-    tell_of_place(s);
-}
-
-void
-p2p_share_set_away_files(struct p2p_share *s, uint64_t files)
-{
-    if (atomic_exchange(&s->away_files, files) != files)
-        tell_of_place(s);
-}
-
-static void
-look_at_place(struct p2p_share *s, uint64_t now)
-{
-    bool is_away; /* from its path */
-
-    if (now < s->place_due_ms)
-        return;
-    s->place_due_ms = now + (uint64_t)PLACE_LOOKS_QUIET * s->quiet_ms;
-    is_away = !p2p_root_is_in_place(s->root);
-    if (is_away == is_gone(s))
-        return;
-    if (is_away)
-        p2p_log_warn("the shared folder %s is missing: its files are not shared until "
-                     "it is back",
-                     p2p_root_path(s->root));
-    else
-        p2p_log_info("the shared folder is back at %s", p2p_root_path(s->root));
-    atomic_store(&s->is_gone, is_away);
-    s->owner.is_lost = true; /* what happened meanwhile */
-    tell_of_place(s);
 }
 
 /* ---- Owner or follower ---- */
@@ -261,13 +137,13 @@ p2p_share_loop(void *arg)
         /* Read before the round: a request that arrives during the round needs another
          * round. */
         uint64_t wanted = idle_wanted(s);
-        look_at_place(s, p2p_now_ms());
-        if (!s->is_owner && !is_gone(s) && try_to_own(s))
+        p2p_share_look_at_place(s, p2p_now_ms());
+        if (!s->is_owner && !p2p_share_is_gone(s) && try_to_own(s))
             become_owner(s);
         if (!s->is_owner)
             atomic_store(&s->is_follower, true);
         bool is_idle =
-            s->is_broken || is_gone(s) ||
+            s->is_broken || p2p_share_is_gone(s) ||
             (s->is_owner ? p2p_scan_round(s, &due_ms) : p2p_follow_round(s, &due_ms));
         if (s->place_due_ms < due_ms)
             due_ms = s->place_due_ms;

@@ -27,6 +27,40 @@
 /* How long it may take until a deletion by the owner is noticed. */
 #define CONFIRM_MS 5000
 
+/* ---- Files that a scan did not see ---- */
+
+struct unseen {
+    struct p2p_item **items;
+    size_t count;
+    uint32_t scan;
+};
+
+static void
+collect_unseen(struct p2p_item *item, void *arg)
+{
+    struct unseen *u = arg;
+
+    if (item->seen != u->scan && !item->is_dirty)
+        u->items[u->count++] = item;
+}
+
+void
+p2p_share_lose_unseen(struct p2p_share *s,
+                      void (*lose)(struct p2p_share *, struct p2p_item *))
+{
+    struct unseen u = {.scan = s->scan};
+
+    u.items = malloc((s->catalogue.item_count + 1) * sizeof(struct p2p_item *));
+    if (!u.items)
+        return; /* the next scan removes them; opening such a file gives FILE_CHANGED */
+    p2p_catalogue_each(&s->catalogue, collect_unseen, &u);
+    for (size_t i = 0; i < u.count; i++)
+        lose(s, u.items[i]);
+    free(u.items);
+}
+
+/* ---- Judging ---- */
+
 static void
 put_off(struct p2p_share *s, uint64_t now_ms, unsigned quiets)
 {

@@ -97,3 +97,25 @@ p2p_share_find_private(const struct p2p_root *root, const char *keys_dir,
     err = open_in_keys(root, keys_dir, false, out);
     return err == P2P_ERR_NOT_FOUND ? P2P_OK : err;
 }
+
+/* ---- of an open share ---- */
+
+const struct p2p_root *
+p2p_share_private(const struct p2p_share *s)
+{
+    return s->aside ? s->aside : s->root;
+}
+
+enum p2p_err
+p2p_share_open_index(struct p2p_share *s)
+{
+    struct p2p_index *index, *old;
+    enum p2p_err err = p2p_index_open(p2p_share_private(s), s->is_owner, &index);
+
+    p2p_write_lock(&s->index_lock);
+    old = s->index;
+    s->index = index;
+    p2p_rw_unlock(&s->index_lock);
+    p2p_index_close(old);
+    return err;
+}
