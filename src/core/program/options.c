@@ -1,5 +1,6 @@
-/* Command line and environment; the file is in options_file.c, values in
- * options_value.c, --help in options_help.c. */
+/* Command line and environment, and all sources together: the file is in
+ * options_file.c, values in options_value.c, the table in options_table.c, --help in
+ * options_help.c. */
 #include "p2p/options.h"
 
 #include <ctype.h>
@@ -14,220 +15,6 @@
 #include "p2p/log.h"
 
 enum { NAME_MAX_BYTES = 64 };
-
-#define COMMON(field) offsetof(struct p2p_option_parse, common.field)
-const struct p2p_option p2p_common_options[P2P_COMMON_OPTIONS] = {
-    {"config", P2P_OPT_TEXT, COMMON(config), 0, 0, "FILE", "read settings from FILE"},
-    {"log-level", P2P_OPT_TEXT, COMMON(log_level), 0, 0, "LEVEL",
-     "log messages up to this level: error, warn, info or debug (default info)"},
-    {"log-format", P2P_OPT_TEXT, COMMON(log_format), 0, 0, "FORMAT",
-     "write log lines as text or json (default text)"},
-    {"verbose", P2P_OPT_FLAG, COMMON(verbose), 0, 0, NULL,
-     "log debug messages, too, like --log-level debug"},
-    {"help", P2P_OPT_FLAG, COMMON(help), 0, 0, NULL, "show this help"},
-    {"version", P2P_OPT_FLAG, COMMON(version), 0, 0, NULL, "show the version"},
-};
-
-struct kept {
-    struct kept *next;
-    char at[];
-};
-
-/* Where a value was given. */
-struct place {
-    struct place *next;
-    const char *value; /* as the target has it */
-    char shown[];
-};
-
-struct p2p_options_text {
-    struct kept *kept;
-    struct place *places;
-    enum p2p_log_level level;
-    enum p2p_log_format format;
-    const char *config; /* the file that was read; NULL: none */
-};
-
-char *
-p2p_options_keep(struct p2p_options_text *text, const char *from, size_t len)
-{
-    struct kept *kept = malloc(sizeof(*kept) + len + 1);
-
-    if (kept == NULL)
-        return NULL;
-    memcpy(kept->at, from, len);
-    kept->at[len] = '\0';
-    kept->next = text->kept;
-    text->kept = kept;
-    return kept->at;
-}
-
-void
-p2p_options_free(struct p2p_options_text *text)
-{
-    struct kept *kept = text != NULL ? text->kept : NULL;
-    struct place *place = text != NULL ? text->places : NULL;
-
-    while (kept != NULL) {
-        struct kept *next = kept->next;
-        free(kept);
-        kept = next;
-    }
-    while (place != NULL) {
-        struct place *next = place->next;
-        free(place);
-        place = next;
-    }
-    free(text);
-}
-
-static enum p2p_err
-remember_place(struct p2p_options_text *text, const char *value, const char *shown)
-{
-    size_t size = strlen(shown) + 1;
-    struct place *place = malloc(sizeof(*place) + size);
-
-    if (place == NULL)
-        return P2P_ERR_NOMEM;
-    memcpy(place->shown, shown, size);
-    place->value = value;
-    place->next = text->places;
-    text->places = place;
-    return P2P_OK;
-}
-
-const char *
-p2p_options_place(const struct p2p_options_text *text, const char *value)
-{
-    for (const struct place *place = text->places; place != NULL; place = place->next)
-        if (place->value == value)
-            return place->shown;
-    return "the default";
-}
-
-enum p2p_log_level
-p2p_options_log_level(const struct p2p_options_text *text)
-{
-    return text->level;
-}
-
-enum p2p_log_format
-p2p_options_log_format(const struct p2p_options_text *text)
-{
-    return text->format;
-}
-
-const char *
-p2p_options_config(const struct p2p_options_text *text)
-{
-    return text->config;
-}
-
-static bool refuses_in_log;
-
-void
-p2p_options_refuse_in_log(bool in_log)
-{
-    refuses_in_log = in_log;
-}
-
-__attribute__((format(printf, 2, 0))) static enum p2p_err
-refuse(const char *program, const char *format, va_list args)
-{
-    char text[2048];
-
-    vsnprintf(text, sizeof(text), format, args);
-    if (refuses_in_log || p2p_log_is_journal())
-        p2p_log_error("%s", text);
-    else
-        fprintf(stderr, "%s: %s\n", program, text);
-    return P2P_ERR_USAGE;
-}
-
-enum p2p_err
-p2p_options_refuse(const char *program, const char *format, ...)
-{
-    enum p2p_err err;
-    va_list args;
-
-    va_start(args, format);
-    err = refuse(program, format, args);
-    va_end(args);
-    return err;
-}
-
-enum p2p_err
-p2p_option_complain(const struct p2p_option_parse *parse, const char *format, ...)
-{
-    enum p2p_err err;
-    va_list args;
-
-    va_start(args, format);
-    err = refuse(parse->set->program, format, args);
-    va_end(args);
-    return err;
-}
-
-const struct p2p_option *
-p2p_option_at(const struct p2p_option_parse *parse, size_t i, void **field)
-{
-    bool own = i < parse->set->count;
-    const struct p2p_option *option =
-        own ? &parse->set->options[i] : &p2p_common_options[i - parse->set->count];
-    char *base = own ? parse->target : (char *)(uintptr_t)parse;
-
-    *field = base + option->offset;
-    return option;
-}
-
-size_t
-p2p_option_index(const struct p2p_option_parse *parse, const char *name, size_t len)
-{
-    for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS; i++) {
-        void *field;
-        const char *known = p2p_option_at(parse, i, &field)->name;
-        if (strlen(known) == len && memcmp(known, name, len) == 0)
-            return i;
-    }
-    return SIZE_MAX;
-}
-
-size_t
-p2p_option_find(const struct p2p_option_parse *parse, const char *name, size_t len,
-                bool *negated)
-{
-    size_t i = p2p_option_index(parse, name, len);
-    void *field;
-
-    *negated = false;
-    if (i != SIZE_MAX || len <= 3 || memcmp(name, "no-", 3) != 0)
-        return i;
-    i = p2p_option_index(parse, name + 3, len - 3);
-    if (i != SIZE_MAX && p2p_option_at(parse, i, &field)->kind != P2P_OPT_FLAG)
-        i = SIZE_MAX;
-    *negated = i != SIZE_MAX;
-    return i;
-}
-
-enum p2p_err
-p2p_option_set_value(struct p2p_option_parse *parse, size_t i,
-                     enum p2p_option_source source, const char *shown,
-                     const char *value)
-{
-    void *field;
-    const struct p2p_option *option = p2p_option_at(parse, i, &field);
-
-    if (parse->sources[i] != P2P_FROM_DEFAULT && parse->sources[i] < source)
-        return P2P_OK;
-    if (option->kind == P2P_OPT_WORD && source != P2P_FROM_FLAG)
-        return P2P_OK;
-    if (option->kind == P2P_OPT_LIST && parse->sources[i] != source)
-        ((struct p2p_option_list *)field)->count = 0;
-    parse->sources[i] = source;
-    if (remember_place(parse->text, value, shown) != P2P_OK)
-        return P2P_ERR_NOMEM;
-    return p2p_option_assign(parse, option, field, shown, value);
-}
 
 /* ---- Command line ---- */
 
@@ -251,45 +38,27 @@ complain_of_option(const struct p2p_option_parse *parse, const char *word, size_
                                shown);
 }
 
-/* The letters of options that people type often. */
-static const struct {
-    char letter;
-    const char *name;
-} letters[] = {{'o', "output"}, {'q', "quiet"}, {'v', "verbose"}};
-
 /* "-o" is --output where the program has it. The letter is the whole word. */
 static enum p2p_err
 take_letter(struct p2p_option_parse *parse, int argc, char **argv, int *at)
 {
     const char *word = argv[(*at)++], *value = "yes";
 
-    for (size_t k = 0; k < sizeof(letters) / sizeof(letters[0]); k++) {
-        void *field;
-        size_t i = p2p_option_index(parse, letters[k].name, strlen(letters[k].name));
+    size_t i = word[2] == '\0' ? p2p_option_of_letter(parse, word[1]) : SIZE_MAX;
+    void *field;
 
-        if (word[1] != letters[k].letter || word[2] != '\0' || i == SIZE_MAX)
-            continue;
-        if (p2p_option_at(parse, i, &field)->kind != P2P_OPT_FLAG) {
-            if (*at >= argc)
-                return p2p_option_complain(parse, "%s needs a value: %s %s", word, word,
-                                           p2p_option_at(parse, i, &field)->value);
-            value = argv[(*at)++];
-        }
-        return p2p_option_set_value(parse, i, P2P_FROM_FLAG, word, value);
+    if (i == SIZE_MAX)
+        return p2p_option_complain(parse,
+                                   "unknown option %s: names of options begin with two "
+                                   "dashes; --help lists them",
+                                   word);
+    if (p2p_option_at(parse, i, &field)->kind != P2P_OPT_FLAG) {
+        if (*at >= argc)
+            return p2p_option_complain(parse, "%s needs a value: %s %s", word, word,
+                                       p2p_option_at(parse, i, &field)->value);
+        value = argv[(*at)++];
     }
-    return p2p_option_complain(parse,
-                               "unknown option %s: names of options begin with two "
-                               "dashes; --help lists them",
-                               word);
-}
-
-char
-p2p_option_letter(const char *name)
-{
-    for (size_t k = 0; k < sizeof(letters) / sizeof(letters[0]); k++)
-        if (strcmp(letters[k].name, name) == 0)
-            return letters[k].letter;
-    return '\0';
+    return p2p_option_set_value(parse, i, P2P_FROM_FLAG, word, value);
 }
 
 /* Parses the option at argv[*at] and moves *at behind it. */
@@ -518,7 +287,7 @@ parse_all(struct p2p_option_parse *parse, int argc, char **argv, int *arguments)
     if (err == P2P_OK)
         err = apply_log_options(parse);
     parse->text->config = parse->common.config;
-    if (err == P2P_OK && !refuses_in_log)
+    if (err == P2P_OK && !p2p_options_are_refused_in_log())
         p2p_options_tell_of_folder(parse);
     return err;
 }

@@ -2,6 +2,7 @@
 #ifndef P2P_OPTIONS_INTERNAL_H
 #define P2P_OPTIONS_INTERNAL_H
 
+#include "p2p/log.h"
 #include "p2p/options.h"
 
 /* The source of a value, from strong to weak: a weaker source never replaces a stronger
@@ -11,6 +12,15 @@ enum p2p_option_source {
     P2P_FROM_FLAG,
     P2P_FROM_ENVIRONMENT,
     P2P_FROM_FILE,
+};
+
+/* What the options keep while they are used; options_text.c. */
+struct p2p_options_text {
+    struct p2p_options_kept *kept;
+    struct p2p_options_place *places;
+    enum p2p_log_level level;
+    enum p2p_log_format format;
+    const char *config; /* the file that was read; NULL: none */
 };
 
 /* The state of parsing: the program's table and the options that all programs have. */
@@ -41,6 +51,8 @@ size_t p2p_option_index(const struct p2p_option_parse *parse, const char *name,
 /* The same, but also finds the flag NAME for `no-NAME`; then *negated is true. */
 size_t p2p_option_find(const struct p2p_option_parse *parse, const char *name,
                        size_t len, bool *negated);
+/* The index of the option with this letter, or SIZE_MAX. */
+size_t p2p_option_of_letter(const struct p2p_option_parse *parse, char letter);
 /* The letter of an option that has a short form ("-o"), or NUL. */
 char p2p_option_letter(const char *name);
 /* Exchanges "yes" and "no"; other texts stay unchanged. */
@@ -80,6 +92,15 @@ enum p2p_err p2p_option_complain(const struct p2p_option_parse *parse,
                                  const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Messages about wrong options go to the log. */
+bool p2p_options_are_refused_in_log(void);
+
+/* ---- options_text.c ---- */
+
+/* Remembers where this value was given; p2p_options_place tells it. */
+P2P_MUST_CHECK enum p2p_err p2p_options_remember_place(struct p2p_options_text *text,
+                                                       const char *value,
+                                                       const char *shown);
 /* Copies text that lives as long as the options; NULL when out of memory. */
 char *p2p_options_keep(struct p2p_options_text *text, const char *from, size_t len);
 

@@ -206,3 +206,23 @@ p2p_option_assign(const struct p2p_option_parse *parse, const struct p2p_option 
     }
     return assign_number(parse, option, field, shown, value);
 }
+
+enum p2p_err
+p2p_option_set_value(struct p2p_option_parse *parse, size_t i,
+                     enum p2p_option_source source, const char *shown,
+                     const char *value)
+{
+    void *field;
+    const struct p2p_option *option = p2p_option_at(parse, i, &field);
+
+    if (parse->sources[i] != P2P_FROM_DEFAULT && parse->sources[i] < source)
+        return P2P_OK;
+    if (option->kind == P2P_OPT_WORD && source != P2P_FROM_FLAG)
+        return P2P_OK;
+    if (option->kind == P2P_OPT_LIST && parse->sources[i] != source)
+        ((struct p2p_option_list *)field)->count = 0;
+    parse->sources[i] = source;
+    if (p2p_options_remember_place(parse->text, value, shown) != P2P_OK)
+        return P2P_ERR_NOMEM;
+    return p2p_option_assign(parse, option, field, shown, value);
+}

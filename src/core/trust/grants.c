@@ -15,19 +15,6 @@
 enum { WHO_EVERYONE = 0, WHO_PEERS = 1 };
 enum { WHAT_FOLDER = 1 };
 
-/*
- * `peers` has ids one after the other. The columns from token_sha256 on are for grants
- * to the holder of a secret and for those that end, which this version does not make: a
- * row that uses one of them is no rule for a folder.
- */
-static const char schema[] =
-    "CREATE TABLE grants(id INTEGER PRIMARY KEY AUTOINCREMENT, who INTEGER NOT NULL,"
-    " what INTEGER NOT NULL, folder TEXT, peers BLOB, created_s INTEGER NOT NULL,"
-    " token_sha256 BLOB, expires_s INTEGER, uses_left INTEGER, bytes_left INTEGER);"
-    "CREATE UNIQUE INDEX grants_by_folder ON grants(folder)"
-    " WHERE what = 1 AND token_sha256 IS NULL AND expires_s IS NULL"
-    " AND uses_left IS NULL AND bytes_left IS NULL;";
-
 #define IS_RULE                                            \
     " what = 1 AND who IN (0, 1) AND token_sha256 IS NULL" \
     " AND expires_s IS NULL AND uses_left IS NULL AND bytes_left IS NULL"
@@ -58,12 +45,6 @@ p2p_grants_folder(const char *text, char out[P2P_NAME_MAX + 2])
 }
 
 /* ---- The database ---- */
-
-enum p2p_err
-p2p_grants_open(const char *keys_dir, bool create, sqlite3 **db)
-{
-    return p2p_sqlite_open_own(keys_dir, P2P_GRANTS_FILE, create, schema, db);
-}
 
 static enum p2p_err
 read_row(sqlite3_stmt *stmt, void *row)

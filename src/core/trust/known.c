@@ -15,19 +15,6 @@
  * this. */
 #define LAST_SEEN_GRAIN_S 3600
 
-const char *
-p2p_trust_name(enum p2p_trust trust)
-{
-    static const char *const names[] = {
-        [P2P_TRUST_UNKNOWN] = "unknown", [P2P_TRUST_SEEN] = "seen",
-        [P2P_TRUST_TRUSTED] = "trusted", [P2P_TRUST_BLOCKED] = "blocked",
-        [P2P_TRUST_PENDING] = "pending",
-    };
-
-    return (unsigned)trust < sizeof(names) / sizeof(names[0]) ? names[trust]
-                                                              : "unknown";
-}
-
 static void
 copy_text(char *out, size_t cap, const char *text)
 {
@@ -40,20 +27,6 @@ copy_text(char *out, size_t cap, const char *text)
 }
 
 /* ---- Addresses ---- */
-
-void
-p2p_known_canonical(const char *address, char out[P2P_ADDRESS_MAX])
-{
-    char text[P2P_ADDR_TEXT];
-    struct p2p_addr addr;
-
-    if (p2p_addr_parse(address, 0, &addr) == P2P_OK &&
-        strlen(p2p_addr_format(&addr, text, sizeof(text))) < P2P_ADDRESS_MAX)
-        copy_text(out, P2P_ADDRESS_MAX, text);
-    else
-        copy_text(out, P2P_ADDRESS_MAX,
-                  strlen(address) < P2P_ADDRESS_MAX ? address : "");
-}
 
 bool
 p2p_known_is_at(const struct p2p_known_peer *peer, const char *address)

@@ -1,10 +1,40 @@
-/* The table of known peers in memory: sorted by id, bounded. */
+/* The table of known peers in memory: sorted by id, bounded; and the form of its
+ * fields. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "core/trust/identity_internal.h"
+#include "p2p/addr.h"
+
+const char *
+p2p_trust_name(enum p2p_trust trust)
+{
+    static const char *const names[] = {
+        [P2P_TRUST_UNKNOWN] = "unknown", [P2P_TRUST_SEEN] = "seen",
+        [P2P_TRUST_TRUSTED] = "trusted", [P2P_TRUST_BLOCKED] = "blocked",
+        [P2P_TRUST_PENDING] = "pending",
+    };
+
+    return (unsigned)trust < sizeof(names) / sizeof(names[0]) ? names[trust]
+                                                              : "unknown";
+}
+
+void
+p2p_known_canonical(const char *address, char out[P2P_ADDRESS_MAX])
+{
+    char text[P2P_ADDR_TEXT];
+    struct p2p_addr addr;
+
+    if (p2p_addr_parse(address, 0, &addr) == P2P_OK &&
+        strlen(p2p_addr_format(&addr, text, sizeof(text))) < P2P_ADDRESS_MAX)
+        memmove(out, text, strlen(text) + 1);
+    else if (strlen(address) < P2P_ADDRESS_MAX)
+        memmove(out, address, strlen(address) + 1); /* may be `out` itself */
+    else
+        out[0] = '\0';
+}
 
 size_t
 p2p_known_index(const struct p2p_known *known, const struct p2p_id *id, bool *found)
