@@ -178,7 +178,10 @@ void http_clock_remove(struct http_server *s, struct http_ticker *t);
 /* conn.c */
 void http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
                       enum MHD_ConnectionNotificationCode code);
+
+/* phase.c: what a connection is doing, and its deadline. */
 void http_conn_set_phase(struct http_conn *c, enum http_phase phase);
+/* Closes those whose time is over; returns the next deadline. */
 uint64_t http_conn_reap(struct http_server *s, uint64_t now_ms)
     P2P_REQUIRES(http_server_lock);
 

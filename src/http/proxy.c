@@ -147,20 +147,6 @@ http_client_is_hidden(const struct http_request *req)
     return req->shows_address || (req->shows_proxy && req->conn->is_loopback);
 }
 
-const char *
-http_host(const struct http_request *req)
-{
-    return req->forwarded_host != NULL ? req->forwarded_host : http_header(req, "Host");
-}
-
-const char *
-http_scheme(const struct http_request *req)
-{
-    if (req->forwarded_proto != NULL)
-        return strcasecmp(req->forwarded_proto, "https") == 0 ? "https" : "http";
-    return NULL;
-}
-
 enum p2p_err
 http_proxies_check(const char *const *list, char *why, size_t size)
 {

@@ -97,57 +97,6 @@ refuse:
     return false;
 }
 
-const char *
-http_header(const struct http_request *req, const char *name)
-{
-    return MHD_lookup_connection_value(req->mhd, MHD_HEADER_KIND, name);
-}
-
-bool
-http_cookie(const struct http_request *req, const char *name, char *out, size_t size)
-{
-    const char *at = http_header(req, "Cookie");
-    size_t name_len = strlen(name);
-
-    while (at != NULL && *at != '\0') {
-        size_t len;
-
-        at += strspn(at, " ;");
-        len = strcspn(at, ";");
-        if (len > name_len && strncmp(at, name, name_len) == 0 && at[name_len] == '=') {
-            len -= name_len + 1;
-            if (len >= size)
-                return false;
-            memcpy(out, at + name_len + 1, len);
-            out[len] = '\0';
-            return true;
-        }
-        at += len;
-    }
-    return false;
-}
-
-const char *
-http_client_ip(const struct http_request *req)
-{
-    return req->proxied_ip[0] != '\0' ? req->proxied_ip : req->conn->ip;
-}
-
-bool
-http_client_is_loopback(const struct http_request *req)
-{
-    return req->conn->is_loopback && !req->is_by_proxy && !req->shows_proxy;
-}
-
-bool
-http_is_secure(const struct http_request *req)
-{
-    const char *scheme = http_scheme(req);
-
-    return req->server->opt.tls.cert != NULL ||
-           (scheme != NULL && strcmp(scheme, "https") == 0);
-}
-
 void
 http_request_mark_known(struct http_request *req)
 {
