@@ -32,6 +32,36 @@ UI_EXCEPTIONS = set()
 WHOLE_UI = {
     "app.c", "chores.c", "main.c", "metrics.c", "pages.c", "peers_api.c", "routes.c", "search.c", "status.c",
 }  # fmt: skip
+# Files that call each other in both directions, each circle with the reason why it is one thing. A circle that is
+# broken leaves the list, and none is added: a helper that stands at the wrong end gets a file below both.
+CIRCLES = {
+    "one handshake: its table of steps, and the steps": "wire/handshake wire/handshake_hello wire/handshake_proof",
+    "a look-up waits as a socket does, and connecting begins with a look-up": "net/net net/net_resolve",
+    "a child without a parent answers its own signals": "guard/guardian_child guard/service",
+    "one connection: opening it tries several at once": "remote/conn remote/conn_guest remote/conn_handshake "
+    "remote/conn_race",
+    "a folder's large files are downloads, and a folder is one": "download/download download/folder "
+    "download/folder_large",
+    "the index, and two of its tables": "share/share_index share/share_disks share/share_problems",
+    "room for a new version is made by removing old ones": "keep/versions_remove keep/versions_settle "
+    "keep/versions_sweep",
+    "the clock ends phases, which tell it when": "http/clock http/phase",
+    "the pool runs requests, which wake it": "http/offload http/request",
+    "the dictionary and the thread that seals it": "index/dict index/dict_seal",
+    "the store and its two threads": "store/store store/store_read store/store_write",
+    "one table of peers: adding one may push out another": "registry/pressure registry/registry "
+    "registry/registry_leave registry/registry_put",
+    "an event loop and its connections": "server/accept server/conn server/conn_handshake server/conn_read "
+    "server/loop server/recheck server/serve server/serve1 server/serve2 server/serve_changes server/serve_guest "
+    "server/serve_history server/server",
+    "the owner's browser is a device, too": "access/devices access/owner",
+    "the lists of peers and of neighbors complete each other": "peers/neighbors peers/peers",
+    "offers and their thread": "offers/offers offers/offers_work",
+    "the list of transfers, its manager, their threads, and requests that read what arrives": "transfers/content "
+    "transfers/pieces transfers/queue transfers/run transfers/transfers",
+    "the relay's loop and its clients": "relay/client relay/relay",
+}
+
 # Two functions of src/core/guard stand in for those of the C library, which every room may use.
 STAND_INS = {"connect", "socket"}
 # The parent's side in src/core/guard.
@@ -140,6 +170,39 @@ def test_rooms_of_the_command_line():
 
 def test_rooms_of_the_peer():
     check_order("peer", PEER, set())
+
+
+def circles(folder):
+    """The sets of files that reach each other by calls."""
+    objects = symbols(folder)
+    home = {name: source for source, (defined, _) in objects.items() for name in defined}
+    calls = {s: {home[n] for n in used - STAND_INS if n in home} for s, (_, used) in objects.items()}
+    reached = {}
+    for source in calls:
+        seen, todo = set(), [source]
+        while todo:
+            new = calls[todo.pop()] - seen
+            seen |= new
+            todo += new
+        reached[source] = seen
+    found = {frozenset(t for t in reached[s] if s in reached[t]) for s in calls}
+    return {circle for circle in found if len(circle) > 1}
+
+
+def short(source):
+    path = Path(source).with_suffix("")
+    return f"{path.parent.name}/{path.name}"
+
+
+def test_files_call_in_circles_only_where_they_are_one_thing():
+    found = {
+        " ".join(sorted(map(short, circle)))
+        for folder in ("core", "http", "discovery", "peer", "ui", "relay", "cli")
+        for circle in circles(folder)
+    }
+    allowed = {" ".join(sorted(files.split())) for files in CIRCLES.values()}
+    assert not found - allowed, "give what both ends need a file of its own"
+    assert not allowed - found, "these are broken: take them off the list"
 
 
 def test_rooms_have_few_files():

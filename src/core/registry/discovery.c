@@ -107,30 +107,11 @@ p2p_discovery_close(struct p2p_discovery *d)
     free(d);
 }
 
-static uint64_t
-time_of(const struct p2p_registry *r) P2P_REQUIRES(p2p_discovery_lock)
-{
-    if (r->date_s == 0)
-        return p2p_time_ms();
-    return (uint64_t)r->date_s * 1000 + (p2p_now_ms() - r->date_at_ms);
-}
-
-uint64_t
-p2p_registry_time_ms(struct p2p_discovery *d, const struct p2p_registry *r)
-{
-    uint64_t ms;
-
-    p2p_lock(&d->lock);
-    ms = time_of(r);
-    p2p_unlock(&d->lock);
-    return ms;
-}
-
 /* A Date header has whole seconds only: smaller differences count as none. */
 static int64_t
 skew_of(const struct p2p_registry *r) P2P_REQUIRES(p2p_discovery_lock)
 {
-    return ((int64_t)p2p_time_ms() - (int64_t)time_of(r)) / 1000;
+    return ((int64_t)p2p_time_ms() - (int64_t)p2p_registry_now_ms(r)) / 1000;
 }
 
 void

@@ -240,10 +240,13 @@ P2P_MUST_CHECK enum p2p_err p2p_discovery_ask(struct p2p_discovery *d, const cha
                                               const char *argument, size_t pages,
                                               p2p_page_visit *visit, void *arg);
 
+/* The registry's time of day in ms; our own if that is unknown. The second one takes
+ * the lock. */
+uint64_t p2p_registry_now_ms(const struct p2p_registry *r)
+    P2P_REQUIRES(p2p_discovery_lock);
+uint64_t p2p_registry_time_ms(struct p2p_discovery *d, const struct p2p_registry *r);
 /* Stores the result of a call to registry i and returns its error. Also decides whether
  * the registry is left out for a while, and for how long. */
-/* The registry's time of day in ms; our own if that is unknown. */
-uint64_t p2p_registry_time_ms(struct p2p_discovery *d, const struct p2p_registry *r);
 enum p2p_err p2p_registry_note(struct p2p_discovery *d, size_t i,
                                const struct p2p_http_call *call);
 
