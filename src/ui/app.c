@@ -306,7 +306,8 @@ start_parts(struct ui_app *app)
         .jobs = app->jobs};
     app->browse = (struct ui_browse){app->peers, app->jobs};
     app->activity = (struct ui_activity){app->opt.keys_dir, app->identity, app->jobs};
-    app->links = (struct ui_links_api){app->opt.keys_dir, app->discovery};
+    app->links =
+        (struct ui_links_api){app->opt.keys_dir, app->discovery, &app->folders};
     app->mirrors.keys_dir = app->opt.keys_dir;
     app->mirrors.folders = &app->folders;
     app->mirrors.events = &app->events;

@@ -11,6 +11,8 @@
 #include "p2p/clock.h"
 #include "p2p/links.h"
 #include "p2p/public_url.h"
+#include "ui/access/access.h"
+#include "ui/folders/listing.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
 
@@ -43,16 +45,34 @@ put_names(struct http_json_out *o, const char *names)
 static void
 put_row(struct http_json_out *o, const struct p2p_links_row *row)
 {
+    char guest[P2P_ID_HEX_LEN + 1];
+
     http_json_begin(o, NULL, '{');
     http_json_put_u64(o, "id", row->id);
     http_json_put_string(o, "title", row->title);
     put_names(o, row->names);
+    p2p_hex_format(row->keys.guest.b, sizeof(row->keys.guest.b), guest);
+    http_json_put_string(o, "guest", guest);
     http_json_put_u64(o, "created", row->created_s);
     http_json_put_u64(o, "expires", row->expires_s);
     put_limit(o, "uses_left", row->uses_left);
     put_limit(o, "bytes_left", row->bytes_left);
     http_json_put_bool(o, "has_pin", row->has_pin);
     http_json_end(o, '}');
+}
+
+static void
+put_url(struct http_json_out *o, const char *url)
+{
+    size_t len = 0;
+    char *svg = ui_qr_draw(url, &len);
+
+    http_json_put_string(o, "url", url);
+    if (svg != NULL) {
+        http_json_put_string(o, "qr", svg);
+        p2p_wipe(svg, len);
+    }
+    free(svg);
 }
 
 /* `url`: of the link that was made, or NULL. */
@@ -71,7 +91,7 @@ reply_list(struct http_request *req, const char *keys_dir, unsigned status,
     }
     ui_json_begin(&o, 1024);
     if (url != NULL)
-        http_json_put_string(&o, "url", url);
+        put_url(&o, url);
     http_json_begin(&o, "links", '[');
     for (size_t i = 0; i < count; i++)
         put_row(&o, &rows[i]);
@@ -119,6 +139,48 @@ read_files(const cJSON *body, struct p2p_links_row *row)
             return false;
     }
     return row->names[0] != '\0';
+}
+
+static bool
+has_file(const struct ui_listing *listing, const char *name)
+{
+    size_t len = strlen(name);
+    bool is_folder = name[len - 1] == '/';
+
+    for (size_t i = 0; i < listing->count; i++)
+        if (is_folder ? strncmp(listing->files[i].name, name, len) == 0
+                      : strcmp(listing->files[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* A link to nothing would only be noticed by its guests. Answers if a name is not
+ * shared. */
+static bool
+are_shared(struct http_request *req, struct ui_folders *folders, const cJSON *body)
+{
+    const cJSON *item, *list = cJSON_GetObjectItemCaseSensitive(body, "files");
+    const struct ui_listing *listing;
+    const char *missing = NULL;
+    enum p2p_err err = ui_listing_get(folders, UI_SHARED, &listing);
+
+    if (err != P2P_OK) {
+        ui_fail(req, err, "cannot read the shared folders");
+        return false;
+    }
+    cJSON_ArrayForEach(item, list)
+    {
+        const char *name = cJSON_GetStringValue(item);
+        if (missing == NULL && name != NULL && !has_file(listing, name))
+            missing = name;
+    }
+    ui_listing_release(listing);
+    if (missing == NULL)
+        return true;
+    ui_fail(req, P2P_ERR_NOT_FOUND,
+            "one of the files is not shared, or the folder is "
+            "empty");
+    return false;
 }
 
 /* Answers the first thing that is wrong. */
@@ -202,11 +264,14 @@ ui_links_handle_make(struct http_request *req, void *arg)
     enum p2p_err err;
 
     if (body == NULL || !read_body(req, body, &row) || http_offload(req) ||
+        !are_shared(req, api->folders, body) ||
         !find_place(req, api->discovery, registry))
         return;
     err = make(api->keys_dir, registry, http_json_string(body, "pin"), &row, url);
     if (err == P2P_ERR_TOO_LARGE)
-        ui_fail(req, err, "there are too many links; revoke one first");
+        ui_fail(req, err,
+                "there are 12 links already, as many as a registry meets guests for "
+                "at one address; revoke one first");
     else if (err != P2P_OK)
         ui_fail(req, err, "cannot store the link in the keys folder");
     else

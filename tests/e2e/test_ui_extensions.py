@@ -237,15 +237,24 @@ def test_private_folders(world):
 
 
 def test_links(world):
-    """The URL is shown once; what is listed has no secret."""
+    """The URL is shown once; what is listed has no secret. Only what is shared gets a link."""
+    (world.ui.shared / "photos").mkdir()
+    for name in ("photos/one.jpg", "a.txt"):
+        (world.ui.shared / name).write_bytes(b"x")
+    wait_until(lambda: "photos/one.jpg" in world.call("GET", "/api/shared").text, 40, "the files are listed")
+    wait_until(lambda: '"a.txt"' in world.call("GET", "/api/shared").text, 40, "the file is listed")
     made = world.call("POST", "/api/links", 201, json={"files": ["photos/", "a.txt"], "title": "A", "uses": 3, "pin": "1"}).json()
     assert re.fullmatch(r"http://\S+/l#[A-Za-z0-9_-]{22}", made["url"])
+    assert made["qr"].startswith("<svg ")
+    assert re.fullmatch(r"[0-9a-f]{64}", made["links"][0]["guest"])
     (link,) = made["links"]
     assert (link["files"], link["title"], link["uses_left"], link["bytes_left"]) == (["photos/", "a.txt"], "A", 3, None)
     assert link["has_pin"] and link["expires"] - link["created"] == 7 * 24 * 3600
     assert world.json("GET", "/api/links") == {"links": [link]}
     for wrong in ({}, {"files": []}, {"files": ["../x"]}, {"files": ["a"], "uses": 0}, {"files": ["a"], "expires": 1e9}):
         world.call("POST", "/api/links", 422, json=wrong)
+    for missing in (["a.txt", "b.txt"], ["photo/"], ["a.tx"]):
+        world.call("POST", "/api/links", 404, json={"files": missing})
     world.call("DELETE", "/api/links/999", 404)
     assert world.call("DELETE", f"/api/links/{link['id']}", 200).json() == {"links": []}
 

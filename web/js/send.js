@@ -3,8 +3,8 @@ import { post } from './api.js';
 import { loadOffers, loadPeers } from './data.js';
 import { button, growBox, h, para, visible } from './dom.js';
 import { dropped, fromInput } from './drop.js';
-import { t } from './i18n.js';
-import { state } from './store.js';
+import { later, t } from './i18n.js';
+import { isOwner, state } from './store.js';
 import { attempt, called, dialog, toast } from './ui.js';
 import { faceOf } from './face.js';
 import { addUploads } from './upload.js';
@@ -39,6 +39,7 @@ export async function sendTo(files) {
 	await attempt(() => Promise.all([loadPeers(), loadOffers()]));
 	const text = h('textarea', { id: 'send-text', rows: 2, maxlength: 4000, dir: 'auto' });
 	const to = faces();
+	const link = files.length && isOwner() ? (await later(import('./links.js'))).linkPart(files) : '';
 	let choose;
 	const row = (face) =>
 		h('button', { type: 'button', class: 'face-row', onclick: () => choose(face) }, faceOf(face.look), h('bdi', {}, face.name));
@@ -54,6 +55,7 @@ export async function sendTo(files) {
 				h('label', { for: 'send-text' }, t(files.length ? 'send.note' : 'text.label')),
 				text,
 				to.length ? h('div', { class: 'face-rows' }, to.map(row)) : para(t('send.nobody')),
+				link,
 			];
 		},
 		actions: [{ label: t('cancel'), value: null }],

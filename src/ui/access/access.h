@@ -89,6 +89,9 @@ void ui_owner_handle_open(struct http_request *req, void *access);
 
 /* qr.c: a QR code of an address of this dashboard. */
 void ui_api_qr(struct http_request *req, void *access);
+/* The QR code of a text as SVG with a NUL at its end; *returns owned*, free(). NULL:
+ * the text is too long, or this program was built without libqrencode. */
+char *ui_qr_draw(const char *text, size_t *len);
 
 /* "Firefox on Android", from the request's User-Agent. */
 void ui_access_name_browser(const struct http_request *req, char *out, size_t cap);

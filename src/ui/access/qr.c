@@ -55,20 +55,35 @@ draw(const QRcode *qr, size_t *len)
     return svg;
 }
 
+char *
+ui_qr_draw(const char *text, size_t *len)
+{
+    QRcode *qr = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M);
+    char *svg = qr != NULL ? draw(qr, len) : NULL;
+
+    QRcode_free(qr);
+    return svg;
+}
+
 static void
 reply_code(struct http_request *req, const char *text)
 {
-    QRcode *qr = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M);
     size_t len = 0;
-    char *svg = qr != NULL ? draw(qr, &len) : NULL;
+    char *svg = ui_qr_draw(text, &len);
 
     if (svg != NULL)
         http_reply_owned(req, 200, "image/svg+xml", svg, len);
     else
         http_fail(req, 400, "malformed", "the text is too long for a QR code");
-    QRcode_free(qr);
 }
 #else
+char *
+ui_qr_draw(const char *text, size_t *len)
+{
+    (void)text, (void)len;
+    return NULL;
+}
+
 static void
 reply_code(struct http_request *req, const char *text)
 {

@@ -1,9 +1,11 @@
 """Sending to a device in the dashboard, and the card with what others would like to send here."""
 
 import os
+import subprocess
 
 import pytest
 
+from conftest import BIN, environment
 from page import driver  # noqa: F401
 from world import World
 
@@ -65,3 +67,30 @@ def test_files_are_sent_and_received(world, driver, tmp_path):
     words = page.text().lower()
     assert not [word for word in ("peer", "registry", "hash", "chunk") if word in words.split()]
     assert [line for line in page.console() if line["level"] == "SEVERE"] == []
+
+
+def test_a_link_is_made_and_ended(world, driver, tmp_path):
+    """The same sheet makes a link, at the size of a phone: another program gets the file by it, and it ends at once."""
+    page = world.page(driver, "phone")
+    page.open("share")
+    page.act("photo.jpg", "send", find=lambda: next((r for r in page.all("main .row") if "photo" in r.text), None))
+    page.wait(lambda: page.all("#slink-pin"), what="the part for links")
+    page.one("#slink-pin").send_keys("2468")
+    page.press("Make a link", "dialog")
+    link = page.wait(lambda: next((c.text for c in page.all("dialog code") if "/l#" in c.text and "p2p" not in c.text), None), 60, "the link")
+    page.wait(lambda: page.js("const qr = document.querySelector('dialog .qr'); return qr && qr.complete && qr.naturalWidth > 0"), what="the QR code")
+    page.wait(lambda: "with a PIN" in page.text("dialog .links ul"), what="the list")
+    assert page.overflow() <= 0
+    got = subprocess.run(
+        [BIN / "p2p", "receive", "--pin", "2468", "--yes", "--output", tmp_path / "got.jpg", link],
+        stdin=subprocess.DEVNULL, capture_output=True, env=environment(tmp_path), timeout=120,
+    )  # fmt: skip
+    assert got.returncode == 0, got.stderr
+    assert (tmp_path / "got.jpg").read_bytes() == PHOTO
+    page.press("End the link “photo.jpg”", "dialog")
+    page.wait(lambda: world.near.api.request("GET", "/api/links").json()["links"] == [], what="the link has ended")
+    page.wait(lambda: not page.all("dialog .links li"), what="the list is empty")
+    page.press("Close", "dialog")
+    page.no_dialog()
+    # The photo is none, so there is no small picture of it.
+    assert [line for line in page.console() if line["level"] == "SEVERE" and "/api/thumb/" not in line["message"]] == []

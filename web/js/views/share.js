@@ -266,6 +266,7 @@ function privacy(folder) {
 /** The shared files, as folders. */
 function sharedShelf() {
 	const many = manyActions('shared', () => state.shared.files, paths);
+	const send = (one) => ({ id: 'send', icon: 'share', label: t('send'), run: () => many.send([one]) });
 	return new Shelf({
 		of: 'shared',
 		label: t('share'),
@@ -275,6 +276,7 @@ function sharedShelf() {
 		actions: (one) =>
 			one.folder
 				? [
+						send(one),
 						...many.folder(one).slice(0, 1),
 						...(isOwner()
 							? [
@@ -285,6 +287,7 @@ function sharedShelf() {
 						...many.folder(one).slice(1),
 					]
 				: [
+						send(one),
 						{ id: 'link', icon: 'link', label: t('link'), run: () => shareLink(one) },
 						saveAction('shared', () => one.name),
 						{ id: 'rename', icon: 'edit', label: t('rename'), run: () => rename(one) },
