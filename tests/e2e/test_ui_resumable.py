@@ -1,6 +1,7 @@
 """Uploads that continue after a break (tus 1.0.0), by a small client of our own; a long test uses tus-js-client."""
 
 import base64
+import hashlib
 import http.client
 import os
 import shutil
@@ -97,6 +98,20 @@ def test_names_in_use_and_empty_files(ui):
     where = create(ui, "late", 5, "?on_conflict=overwrite")
     send(ui, where, 0, b"third")
     assert (ui.shared / "late").read_bytes() == b"third"
+
+
+def test_a_checksum_finds_damage(ui):
+    sha1 = lambda data: "sha1 " + base64.b64encode(hashlib.sha1(data).digest()).decode()  # noqa: E731
+    offered = ask(ui, "OPTIONS", "/api/uploads", 204).headers
+    assert "checksum" in offered["Tus-Extension"].split(",") and offered["Tus-Checksum-Algorithm"] == "sha1"
+    where = create(ui, "sums.bin", 10)
+    send(ui, where, 0, b"01234", **{"Upload-Checksum": sha1(b"01234")})
+    send(ui, where, 5, b"567x9", 460, **{"Upload-Checksum": sha1(b"56789")})
+    assert offset(ui, where) == 5, "taken back"
+    for wrong in ("md5 AAAA", "sha1 AAAA", "sha1", ""):
+        send(ui, where, 5, b"56789", 400, **{"Upload-Checksum": wrong})
+    send(ui, where, 5, b"56789", **{"Upload-Checksum": sha1(b"56789")})
+    assert (ui.shared / "sums.bin").read_bytes() == b"0123456789"
 
 
 def test_what_is_wrong_is_refused_and_changes_nothing(ui):

@@ -12,6 +12,8 @@
 #include <openssl/pem.h>
 
 #include "core/crypto/ossl.h"
+#include "core/crypto/sha1.h"
+#include "p2p/bytes.h"
 #include "p2p/crypto.h"
 #include "p2p/vault.h"
 #include "test_keys.h"
@@ -455,6 +457,32 @@ key_files_with_and_without_a_passphrase(void **state)
     p2p_rsa_free(key);
 }
 
+/* FIPS 180-1, appendices A and B. */
+static void
+sha1_of_a_stream(void **state)
+{
+    static const char *const parts[][2] = {
+        {"a", "bc"}, {"abcdbcdecdefdefgefghfghighij", "hijkijkljklmklmnlmnomnopnopq"}};
+    static const char *const digests[] = {"a9993e364706816aba3e25717850c26c9cd0d89d",
+                                          "84983e441c3bd26ebaae4aa1f95129e5e54670f1"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct p2p_sha1 *sha = NULL;
+        uint8_t digest[P2P_SHA1_LEN];
+        char hex[2 * P2P_SHA1_LEN + 1];
+        assert_int_equal(p2p_sha1_new(&sha), P2P_OK);
+        for (size_t j = 0; j < 2; j++)
+            assert_int_equal(p2p_sha1_update(sha, parts[i][j], strlen(parts[i][j])),
+                             P2P_OK);
+        assert_int_equal(p2p_sha1_finish(sha, digest), P2P_OK);
+        p2p_hex_format(digest, sizeof(digest), hex);
+        assert_string_equal(hex, digests[i]);
+        p2p_sha1_free(sha);
+    }
+    p2p_sha1_free(NULL);
+}
+
 int
 main(void)
 {
@@ -470,6 +498,7 @@ main(void)
         cmocka_unit_test(identities),
         cmocka_unit_test(hostile_public_keys_are_refused),
         cmocka_unit_test(every_small_prime_factor_is_found),
+        cmocka_unit_test(sha1_of_a_stream),
         cmocka_unit_test(key_files_with_and_without_a_passphrase),
     };
 

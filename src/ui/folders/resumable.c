@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/crypto/sha1.h"
 #include "http/upload.h"
 #include "p2p/base64.h"
 #include "p2p/bytes.h"
@@ -49,6 +50,9 @@ struct resumed {
     struct note note;
     int fd; /* of the data, locked */
     uint64_t offset;
+    struct p2p_sha1 *sha; /* of the bytes of this request; NULL: without a checksum */
+    uint64_t start;       /* where they begin */
+    uint8_t sum[P2P_SHA1_LEN]; /* what the client says */
 };
 
 static void
@@ -255,7 +259,8 @@ ui_resumable_handle_options(struct http_request *req, void *folders)
 
     http_set_header(req, "Tus-Resumable", VERSION);
     http_set_header(req, "Tus-Version", VERSION);
-    http_set_header(req, "Tus-Extension", "creation,termination,expiration");
+    http_set_header(req, "Tus-Extension", "creation,termination,expiration,checksum");
+    http_set_header(req, "Tus-Checksum-Algorithm", "sha1");
     set_number(req, "Tus-Max-Size",
                f->max_upload > 0 ? f->max_upload : P2P_FILE_SIZE_MAX);
     http_reply_empty(req, 204);
@@ -362,6 +367,8 @@ on_data(void *arg, const void *data, size_t len)
 
     if (len > r->note.length - r->offset)
         return P2P_ERR_TOO_LARGE;
+    if (r->sha != NULL && p2p_sha1_update(r->sha, data, len) != P2P_OK)
+        return P2P_ERR_CRYPTO;
     while (len > 0) {
         ssize_t n = pwrite(r->fd, at, len, (off_t)r->offset);
         if (n < 0 && (errno == EINTR || (errno == ENOSPC && made_space(r))))
@@ -403,6 +410,35 @@ publish(struct resumed *r)
     return P2P_OK;
 }
 
+/* Removes the bytes of this request. */
+static void
+take_back(struct resumed *r)
+{
+    if (ftruncate(r->fd, (off_t)r->start) == 0)
+        r->offset = r->start;
+    else
+        p2p_log_warn("cannot take back bytes of an upload id=%s", r->id);
+}
+
+/* Without a checksum, bytes are what they are. Those that have another one than the
+ * client says are taken back. */
+static bool
+are_right(struct resumed *r)
+{
+    uint8_t sum[P2P_SHA1_LEN];
+    bool right;
+
+    if (r->sha == NULL)
+        return true;
+    right =
+        p2p_sha1_finish(r->sha, sum) == P2P_OK && memcmp(sum, r->sum, sizeof(sum)) == 0;
+    p2p_sha1_free(r->sha);
+    r->sha = NULL;
+    if (!right)
+        take_back(r);
+    return right;
+}
+
 static enum p2p_err
 finish(struct resumed *r)
 {
@@ -415,13 +451,20 @@ static void
 on_done(void *arg, struct http_request *req, enum p2p_err err)
 {
     struct resumed *r = arg;
+    bool is_damaged = err == P2P_OK && !are_right(r);
 
-    if (err == P2P_OK)
+    if (err == P2P_OK && !is_damaged)
         err = finish(r);
+    if (r->sha != NULL)
+        take_back(r);
     /* With it goes the lock, because the next request may come as soon as this one is
      * answered. */
     p2p_fd_close(&r->fd);
-    if (err == P2P_ERR_TOO_LARGE) {
+    if (is_damaged) {
+        http_fail(
+            req, 460, "checksum_mismatch",
+            "the bytes do not have the checksum of Upload-Checksum; send them again");
+    } else if (err == P2P_ERR_TOO_LARGE) {
         http_fail(req, 413, "too_large", "the body is longer than Upload-Length");
     } else if (err != P2P_OK) {
         ui_fail(req, p2p_root_full_reason(r->root, err), NULL);
@@ -432,12 +475,16 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
     }
 }
 
-/* If the client went away, what has arrived stays. */
+/* If the client went away, what has arrived stays, unless a checksum was to prove it.
+ */
 static void
 on_free(void *arg)
 {
     struct resumed *r = arg;
 
+    if (r->sha != NULL && r->fd >= 0)
+        take_back(r);
+    p2p_sha1_free(r->sha);
     p2p_fd_close(&r->fd);
     free(r);
 }
@@ -447,6 +494,26 @@ static const struct http_upload_sink sink = {
     .on_done = on_done,
     .on_free = on_free,
 };
+
+/* Upload-Checksum: "sha1 BASE64". False: answered. */
+static bool
+read_checksum(struct http_request *req, struct resumed *r)
+{
+    const char *text = http_header(req, "Upload-Checksum");
+
+    r->start = r->offset;
+    if (text == NULL)
+        return true;
+    if (strncmp(text, "sha1 ", 5) != 0 ||
+        !p2p_base64_parse(text + 5, r->sum, sizeof(r->sum))) {
+        http_fail(req, 400, "malformed", "Upload-Checksum must be sha1 and base64");
+        return false;
+    }
+    if (p2p_sha1_new(&r->sha) == P2P_OK)
+        return true;
+    http_fail_err(req, P2P_ERR_NOMEM, NULL);
+    return false;
+}
 
 static bool
 check_patch(struct http_request *req, struct resumed *r)
@@ -477,7 +544,7 @@ ui_resumable_handle_patch(struct http_request *req, void *folders)
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
         return;
     }
-    if (!find(req, folders, r) || !check_patch(req, r))
+    if (!find(req, folders, r) || !check_patch(req, r) || !read_checksum(req, r))
         on_free(r);
     else
         http_body_into(req, &sink, r);
