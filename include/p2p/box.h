@@ -90,8 +90,8 @@ struct p2p_reach_offer {
 P2P_MUST_CHECK enum p2p_err p2p_reach_offer(struct p2p_discovery *d, size_t registry,
                                             struct p2p_reach_offer *out);
 
-/* The same, or the last answer if that is younger than five minutes: a call shall not
- * wait for it. */
+/* The same, or the last answer if that is younger than five minutes, so that a call
+ * does not have to wait for the registry. */
 P2P_MUST_CHECK enum p2p_err p2p_reach_offer_soon(struct p2p_discovery *d,
                                                  size_t registry,
                                                  const struct p2p_stop *stop,

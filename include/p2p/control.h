@@ -48,8 +48,8 @@ P2P_MUST_CHECK enum p2p_err p2p_control_bind(const char *keys_dir, int *fd);
  * empty for the text of the error). */
 typedef enum p2p_err p2p_control_fn(void *arg, const struct cJSON *request,
                                     struct cJSON *answer, char *why, size_t cap);
-/* The same for a verb that gets open files with its request: `count` descriptors, which
- * the caller closes after the call; duplicate what is to stay. */
+/* The same for a verb that gets open files with its request: `count` descriptors. The
+ * caller closes them after the call, so the function duplicates those that it keeps. */
 typedef enum p2p_err p2p_control_files_fn(void *arg, const struct cJSON *request,
                                           const int *files, size_t count,
                                           struct cJSON *answer, char *why, size_t cap);

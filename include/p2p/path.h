@@ -62,9 +62,9 @@ P2P_MUST_CHECK enum p2p_err p2p_root_stat(const struct p2p_root *root, const cha
 
 /*
  * Visits every shareable regular file beneath the root, names relative with '/', in no
- * order. Follows no link, bears files and folders that vanish meanwhile, stops at
- * P2P_NAME_DEPTH_MAX parts. Hidden names (a leading dot) are passed over; other names
- * that may not be shared, links, special files and unreadable folders are
+ * order. Follows no link, passes over files and folders that vanish meanwhile, and
+ * stops at P2P_NAME_DEPTH_MAX parts. Hidden names (a leading dot) are passed over;
+ * other names that may not be shared, links, special files and unreadable folders are
  * `*skipped` (may be NULL). `visit` returns an error to stop the walk with it.
  */
 typedef enum p2p_err p2p_visit_file(void *arg, const char *name, const struct stat *st);

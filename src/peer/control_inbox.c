@@ -125,7 +125,8 @@ control_inbox_answer(void *arg, const cJSON *request, cJSON *answer, char *why,
         return P2P_ERR_MALFORMED;
     if (strcmp(text, "accept") == 0) {
         enum p2p_err err = inbox_answer(view->inbox, id, P2P_OFFER_ACCEPTED);
-        /* Whoever has it already stays: the same user asks again to resume. */
+        /* The program that has it already keeps it: the same user asks again to resume.
+         */
         if (err == P2P_OK &&
             cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(request, "claim")))
             (void)!inbox_claim(view->inbox, id);

@@ -227,7 +227,8 @@ admit(struct http_request *req, const struct http_route *route, void *app)
     return ui_access_admit(req, route, &((struct ui_app *)app)->access);
 }
 
-/* Also the name that a container is published under. */
+/* The names that are accepted as Host: those of --allow-host, and the name under which
+ * a container is published. */
 static void
 list_hosts(const struct ui_options *opt, const char *hosts[P2P_OPTION_LIST_MAX + 2])
 {

@@ -228,7 +228,7 @@ ui_mirrors_handle_act(struct http_request *req, void *arg)
         err = p2p_mirrors_pause(m->keys_dir, id, verb[0] == 'p');
     else {
         ui_fail(req, P2P_ERR_NOT_FOUND,
-                "a mirror knows pause, resume, accept and check");
+                "unknown action: use pause, resume, accept or check");
         return;
     }
     if (err == P2P_OK)

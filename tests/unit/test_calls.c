@@ -123,7 +123,7 @@ a_call_is_valid_for_a_minute(void **state)
     assert_int_equal(p2p_call_check(&call, NOW), P2P_ERR_TIMEOUT);
 }
 
-/* Whoever carries a call or an answer can change nothing in it. */
+/* A registry that carries a call or an answer can change nothing in it. */
 static void
 everything_is_signed(void **state)
 {

@@ -174,7 +174,7 @@ files_come_with_their_request(void **state)
     assert_string_equal(text, "abcd");
     assert_int_equal(ask_with_files(w, files, P2P_CONTROL_FILES_MAX + 1, text),
                      P2P_ERR_TOO_LARGE);
-    /* A verb without files ignores them. */
+    /* A verb that takes no files ignores those that come with a request. */
     assert_int_equal(ask(w, "{\"verb\":\"echo\",\"text\":\"x\"}", text), P2P_OK);
     for (int i = 0; i <= P2P_CONTROL_FILES_MAX; i++)
         close(files[i]);

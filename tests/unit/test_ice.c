@@ -359,7 +359,7 @@ consent(void **state)
     assert_true(both_have(&w, P2P_ICE_FAILED));
 }
 
-/* Whoever does not know the password gets no answer, and changes nothing. */
+/* A party that does not know the password gets no answer, and changes nothing. */
 static void
 strangers_get_no_answer(void **state)
 {

@@ -340,7 +340,7 @@ follows_the_path(void **state)
     assert_in_range(share_of(&b, 1, 0, 3 * SECOND), 80, 101);
 }
 
-/* Who has little to send does not take that for what the path can do. */
+/* A sender that has had little to send does not conclude that the path is slow. */
 static void
 a_pause_is_not_a_slow_path(void **state)
 {

@@ -183,7 +183,7 @@ an_alarm_lasts_a_day(void **state)
     assert_int_equal(strlen(code), UI_CODE_SHORT);
 }
 
-/* For any number of addresses and codes. */
+/* This holds for any number of addresses and codes. */
 static void
 a_day_has_less_than_forty_tries_at_short_codes(void **state)
 {

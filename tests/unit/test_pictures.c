@@ -353,7 +353,7 @@ the_helper_makes_pictures(void **state)
     free(png.at);
 }
 
-/* What the process that decodes tries; true if it could. */
+/* What an attacker in the process that decodes would try. True if it worked. */
 static bool
 try_open(void)
 {

@@ -203,8 +203,8 @@ a_source_gets_so_many_answers(void **state)
                 (seconds + 1) * STUN_ANSWERS_PER_SECOND);
 }
 
-/* Whoever forges somebody's address makes little of it. An answer to a full question
- * shows that all those before it were read. */
+/* An attacker that forges the address of a victim gains little. An answer to a full
+ * question shows that all those before it were read. */
 static void
 few_answers_are_longer_than_their_questions(void **state)
 {

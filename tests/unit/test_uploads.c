@@ -107,7 +107,8 @@ pieces_of_one_content_to_one_peer_are_one_upload(void **state)
     assert_int_equal(uploads_list(w->uploads, list, 2, START_MS + 30), 2);
 }
 
-/* A client may say it later than it begins, or over one of its connections only. */
+/* A client may tell its name only after it has begun to download, or over only one of
+ * its connections. */
 static void
 the_last_name_that_the_peer_says_counts(void **state)
 {

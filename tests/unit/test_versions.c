@@ -341,7 +341,7 @@ purged_content_is_gone(void **state)
     p2p_versions_close(v);
 }
 
-/* Whoever has noted a number must never get another content for it. */
+/* A number that a person has noted must never stand for another content. */
 static void
 numbers_are_not_used_again(void **state)
 {

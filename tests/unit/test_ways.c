@@ -67,7 +67,7 @@ relay_close(struct relay *r)
     p2p_fd_close(&r->listener);
 }
 
-/* Two ports; what the other one tells. */
+/* Makes two ports. peer[i] is what port i is told about the other one. */
 static void
 two_ports(struct p2p_channel_port *port[2], struct p2p_call_channel peer[2])
 {
@@ -197,7 +197,7 @@ set_stop(void *arg)
     return NULL;
 }
 
-/* Neither of both would ever open. */
+/* Neither of the two ways would ever open. */
 static void
 whoever_waits_can_be_stopped(void **state)
 {

@@ -283,7 +283,7 @@ find_claim(const struct cli_common *common, struct p2p_identity *identity,
 {
     struct cli_peers peers = {0};
     struct p2p_names_found found;
-    /* Who is known can be meant without a registry. */
+    /* A known peer can be found without a registry. */
     enum p2p_err asked = online(common, identity, names->count > 0, &peers);
     enum p2p_err err = P2P_OK;
     char shown[CLI_TEXT];

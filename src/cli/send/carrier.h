@@ -65,7 +65,7 @@ struct carrier_link {
     const char *title, *pin;    /* pin: NULL for none */
     uint64_t lifetime_ms, uses; /* uses 0: no limit */
 };
-/* Whoever has this link gets the files from now on. UNSUPPORTED: the peer uses no
+/* From now on, every holder of this link gets the files. UNSUPPORTED: the peer uses no
  * registry; UNKNOWN_VERB, as of p2p_control_ask: it is too old. */
 P2P_MUST_CHECK enum p2p_err carrier_link(struct carrier *c,
                                          const struct carrier_link *link);

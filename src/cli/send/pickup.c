@@ -222,7 +222,7 @@ take(void *arg, const char *text, size_t len)
     free(inner);
 }
 
-/* Who asks: the sender serves this id. */
+/* Tells the sender the id that asks, which it then serves. */
 static char *
 make_claim(struct p2p_identity *identity)
 {

@@ -69,7 +69,7 @@ struct looking {
     enum p2p_err err;
 };
 
-/* Who it is: the id counts, the name is a claim. */
+/* Reads who the other side is: its id counts, its name is only a claim. */
 static bool
 read_claim(struct rendezvous *m)
 {

@@ -81,7 +81,8 @@ prefix_of(const char *name)
     return name[len] == '/' && name[len + 1] != '\0' ? len + 1 : 0;
 }
 
-/* Only if all names are in the same one: otherwise two files could become one. */
+/* Removes the folder of the offer from all names, if all of them are in the same one.
+ * Otherwise two files could get the same name. */
 static void
 drop_prefix(struct visit *v)
 {

@@ -88,7 +88,8 @@ p2p_sctp_on_init(struct p2p_sctp *s, struct p2p_rd *value, bool is_ack, uint64_t
 
     if (value->failed || tag == 0 || streams == 0 || streams_in == 0)
         return;
-    /* Whoever is known stays who it is: an old packet, or one that came twice. */
+    /* A peer that is known keeps its facts: this is an old packet, or one that came
+     * twice. */
     if (s->peer_tag != 0 && (tag != s->peer_tag || tsn != s->peer_tsn))
         return;
     if (!is_ack) {

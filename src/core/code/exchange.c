@@ -233,7 +233,8 @@ take_proof(struct p2p_exchange *x, const char *type, const cJSON *json, char **a
     return P2P_EXCHANGE_PROVEN;
 }
 
-/* Receiver: the share of the sender; the answer proves the words. */
+/* The receiver gets the sender's share of the key. Its answer proves that it knows the
+ * words of the code. */
 static enum p2p_exchange_news
 take_share(struct p2p_exchange *x, const cJSON *json, const char *own, char **answer)
 {

@@ -136,7 +136,7 @@ on_client(AvahiClient *client, AvahiClientState state, void *arg)
     if (error == AVAHI_ERR_DISCONNECTED)
         error = open_client(mdns);
     if (error != AVAHI_OK)
-        p2p_log_info("mdns: no longer announced on the local network (%s)",
+        p2p_log_info("mdns: this peer is no longer announced on the local network (%s)",
                      avahi_strerror(error));
 }
 

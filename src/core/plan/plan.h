@@ -29,7 +29,7 @@
 
 struct plan_reader {
     uint64_t at;   /* the chunk that it needs next; PLAN_NOWHERE: it needs none */
-    uint64_t next; /* no chunk from `at` to before it is free */
+    uint64_t next; /* the chunks from `at` on and before this one are not free */
 };
 
 struct plan_lane {

@@ -448,7 +448,7 @@ p2p_pipeline_recheck(struct p2p_share *s, struct p2p_item *item,
     struct p2p_hash_job *job = item->job ? NULL : p2p_hash_job_new(item->name);
 
     if (!job)
-        return; /* the next reader asks again */
+        return; /* no memory: the next request for this file tries again */
     job->state = *now;
     job->chunk_size = item->facts.chunk_size;
     job->is_recheck = true;

@@ -130,7 +130,7 @@ post_box(struct http_request *req, void *arg)
 
 /* ---- DELETE ---- */
 
-/* Whoever knows the number of a box for answers may end it, as it may read it. */
+/* A client that knows the number of a box for answers may end it, as it may read it. */
 void
 delete_box(struct http_request *req, void *arg)
 {

@@ -42,8 +42,8 @@ struct registry_options {
 enum registry_result {
     REGISTRY_OK,
     REGISTRY_UNKNOWN, /* no such live peer (or, for a delta, no signed record) */
-    REGISTRY_STALE,   /* the seq is not higher than the known one, or the base differs
-                       * from it; or, unsigned, the stamp */
+    REGISTRY_STALE,   /* the seq (without a signature, the stamp) is not higher than the
+                       * known one, or the base is another one */
     REGISTRY_SIGNED,  /* an unsigned record may not replace a signed one */
     REGISTRY_FULL,    /* max_peers */
     REGISTRY_NO_ROOM, /* max_bytes is reached, and no peer may be removed for this one

@@ -35,7 +35,7 @@ struct peer {
     bool is_ip_claimed; /* see record.h */
     enum registry_direct direct;
     bool is_home_known; /* it registered here, so is_ip_stated is valid */
-    /* Begins in the same piece of memory as what a search reads of a peer. */
+    /* Its first bytes are in the cache line that a search reads of a peer anyway. */
     struct p2p_about about;
     _Atomic uint32_t told_source; /* the last source that was told that the peer has
                                    * moved */

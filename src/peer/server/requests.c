@@ -99,7 +99,8 @@ requests_park(struct requests *r, struct request *request)
 void
 requests_resume(struct requests *r)
 {
-    TAILQ_CONCAT(&r->parked, &r->list, link); /* short questions stay before data */
+    TAILQ_CONCAT(&r->parked, &r->list, link); /* the parked ones first, so that short
+                                                 questions are answered before data */
     TAILQ_CONCAT(&r->list, &r->parked, link);
 }
 

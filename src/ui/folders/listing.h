@@ -82,8 +82,8 @@ void ui_listing_release(const struct ui_listing *l);
  * Never blocks, may be called under any lock. */
 void ui_listing_changed(struct ui_folders *folders, enum ui_folder folder);
 /* True if a listing was made while a folder was away that is not any longer (`away`,
- * see ui_folder_away), since the last call. Whoever read it knows an empty folder. For
- * the watch's thread only. */
+ * see ui_folder_away), since the last call. A client that read it knows an empty
+ * folder. For the watch's thread only. */
 bool ui_listing_take_back(struct ui_folders *folders, enum ui_folder folder,
                           uint32_t away);
 

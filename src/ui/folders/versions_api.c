@@ -21,8 +21,8 @@
 #define VERSION_MAX 0xffffffffu
 #define DELETED_MAX 10000 /* that are listed */
 
-/* The versions of the folder that the name leads to, with everything recorded;
- * otherwise answers. */
+/* Opens the versions of the folder that has this name, and records what was replaced or
+ * deleted since. If it cannot, it answers the request and returns NULL. */
 static struct p2p_versions *
 get_versions(struct http_request *req, const struct ui_folders *folders,
              const char *name, struct ui_spot *at)

@@ -223,7 +223,7 @@ meet(struct ui_peers *p, struct ui_source *who, enum ui_found_by found_by)
     if (p2p_id_equal(&who->id, p2p_identity_id(p->parts.identity)))
         err = P2P_ERR_EXISTS;
     else if (list_names(conn, &n) != P2P_OK)
-        p2p_log_info("no file list from a peer on the local network");
+        p2p_log_info("cannot list the files of a peer on the local network");
     if (err == P2P_OK && found_by == UI_BY_HAND)
         p2p_conn_remember(conn);
     if (err == P2P_OK)
