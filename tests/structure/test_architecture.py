@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from test_rooms import CLI, CORE, DISCOVERY, PEER, UI
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
@@ -103,3 +104,62 @@ def test_files_that_are_named_exist(page):
     there = {p.name for p in SOURCES} | {p.name for p in (ROOT / "tests").rglob("*")}
     named = {n for n in names_in((ROOT / "docs" / page).read_text()) if re.fullmatch(r"\w+\.(c|h|py)", n)}
     assert not named - there
+
+
+# ---- the drawing of the rooms ----
+
+
+def drawn():
+    """The rooms of the core in the drawing, from the top to the bottom."""
+    block = re.search(r"libp2pcore\.a\n(.*?)^```", section("Floors and rooms"), re.M | re.S)[1]
+    return re.findall(r"^ ([a-z]+) {2,}\S", block, re.M)
+
+
+def test_the_drawing_has_the_rooms_in_their_order():
+    assert drawn() == CORE[::-1]
+
+
+@pytest.mark.parametrize(
+    "program, rooms", [("discovery", DISCOVERY), ("ui", UI), ("cli", CLI), ("peer", PEER)], ids=str
+)
+def test_the_rooms_of_programs_are_named_in_their_order(program, rooms):
+    text = re.search(rf"`src/{program}`:\s+(.*?)\.(?:\s+`src/|\s+A room uses)", section("Floors and rooms"), re.S)[1]
+    named = re.findall(r"`([a-z]+)`", text)
+    assert named == rooms[:-1]
+
+
+# ---- width ----
+
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "internals").glob("*.md")),
+]
+# Tables, headings, code, images, and what no space divides cannot be wrapped.
+UNWRAPPED = re.compile(r"\s*(\||#|!?\[[^\]]*\][(:]|<)|    |\s*\S+$")
+
+
+def wide_lines(text):
+    text = re.sub(r"^ *```.*?^ *```", lambda m: "\n" * m[0].count("\n"), text, flags=re.M | re.S)
+    lines = enumerate(text.split("\n"), 1)
+    return [number for number, line in lines if len(line) > 100 and not UNWRAPPED.match(line)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_of_pages_are_wrapped(page):
+    assert not wide_lines(page.read_text()), "wrap these lines at 100 columns"
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("word " * 25, [1]),
+        ("short\n" + "word " * 25, [2]),
+        ("| " + "cell | " * 20, []),
+        ("```\n" + "code " * 25 + "\n```\nshort", []),
+        ("- " + "x" * 120, [1]),
+        ("word " * 19, []),
+    ],
+)
+def test_that_wide_lines_are_found(text, found):
+    assert wide_lines(text) == found
