@@ -223,3 +223,21 @@ def test_a_link_without_a_browser(world):
         world.receive(link, "--output", out / home / name, home=home)
         assert (out / home / name).read_bytes() == big.read_bytes()
     sender.end()
+
+
+def test_how_long_a_sender_waits(world):
+    """--expires: it ends when nobody comes; --uses: a code for each receiver, then the end; --keep: one more code."""
+    registry = world.suite.discovery(folder="waits").url
+    sender = Sender(world, "--text", "x", "--expires", "1s", registry=registry)
+    assert sender.process.wait(LIMIT) == 4
+    sender = Sender(world, "--text", "x", "--uses", "2", registry=registry)
+    codes = []
+    for _ in range(2):
+        codes.append(sender.code(whole=True))
+        assert world.receive(codes[-1]).stdout == b"x\n"
+    sender.end()
+    assert codes[0] != codes[1]
+    sender = Sender(world, "--text", "x", "--keep", registry=registry)
+    assert world.receive(sender.code(whole=True)).stdout == b"x\n"
+    assert sender.code(whole=True)
+    assert sender.process.poll() is None

@@ -21,6 +21,7 @@
 #include "cli/machine/dashboard.h"
 #include "cli/machine/shared.h"
 #include "cli/send/link.h"
+#include "cli/send/place.h"
 #include "keys_fixture.h"
 #include "p2p/path.h"
 #include "p2p/versions.h"
@@ -486,6 +487,31 @@ tear_down(void **state)
     return 0;
 }
 
+/* Over http on the Internet, others could change the page. */
+static void
+a_link_needs_https_outside(void **state)
+{
+    static const char *const good[] = {"https://p2p.example", "http://127.0.0.1:8000",
+                                       "http://10.1.2.3:8000", "http://192.168.1.5:80",
+                                       "http://[fd00::1]:8000"};
+    static const char *const bad[] = {"http://203.0.113.1:8000", "http://p2p.example",
+                                      "http://[2001:db8::1]:8000",
+                                      "http://192.168.1.5.example:8000"};
+    struct place place = {.has_links = true};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        snprintf(place.for_others, sizeof(place.for_others), "%s", good[i]);
+        assert_null(place_against_link(&place));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(place.for_others, sizeof(place.for_others), "%s", bad[i]);
+        assert_non_null(strstr(place_against_link(&place), "--insecure-link"));
+    }
+    place.has_links = false;
+    assert_non_null(strstr(place_against_link(&place), "update p2p-discovery"));
+}
+
 int
 main(void)
 {
@@ -504,6 +530,7 @@ main(void)
         cmocka_unit_test(json_holds_what_was_put),
         cmocka_unit_test(the_token_is_sent_to_no_stranger),
         cmocka_unit_test(our_own_process_is_no_daemon),
+        cmocka_unit_test(a_link_needs_https_outside),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -463,14 +463,23 @@ rest(const struct send_command *c, int ms)
     poll(&on, 1, ms);
 }
 
+/* How long to wait for somebody, before there is something else to look at. */
+static unsigned
+wait_of(const struct send_command *c)
+{
+    uint64_t now_ms = p2p_now_ms();
+    uint64_t left_s = c->ends_ms > now_ms ? (c->ends_ms - now_ms) / 1000 + 1 : TICK_S;
+
+    if (c->count != 1 || c->meetings[0].state != RENDEZVOUS_WAITS || c->link[0] != '\0')
+        return TICK_S;
+    return left_s < WAIT_S ? (unsigned)left_s : WAIT_S;
+}
+
 /* Looks into the box of each code once. */
 static enum p2p_err
 look(struct send_command *c, const char *own_name)
 {
-    unsigned wait_s =
-        c->count == 1 && c->meetings[0].state == RENDEZVOUS_WAITS && c->link[0] == '\0'
-            ? WAIT_S
-            : TICK_S;
+    unsigned wait_s = wait_of(c);
     enum p2p_err err = P2P_OK;
 
     for (size_t i = 0; i < c->count && err == P2P_OK && !p2p_stop_is_set(c->stop);
