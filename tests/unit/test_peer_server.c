@@ -731,6 +731,57 @@ send_plain(int fd, const uint8_t *message, uint8_t len)
     assert_int_equal(send(fd, message, len, MSG_NOSIGNAL), len);
 }
 
+/* A guest of the link, as a channel brings it; reads its WELCOME. The own end is
+ * returned. */
+static int
+let_in(struct world *w, const struct p2p_id *link)
+{
+    static struct p2p_guest_id guest;
+    struct timeval limit = {.tv_sec = 30};
+    uint8_t in[4096];
+    int pair[2];
+
+    guest.b[0]++;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(
+        setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+    assert_int_equal(fcntl(pair[1], F_SETFL, O_NONBLOCK), 0);
+    server_adopt_guest(w->server, pair[1], link, &guest);
+    assert_true(read_plain(pair[0], in, sizeof(in)) > 20);
+    assert_int_equal(in[0], 0x40);
+    return pair[0];
+}
+
+/* A hostile page: each type and a body of any kind. Its channel may end; the list has
+ * only the file of the link ("a"), and the next guest is served. */
+static void
+try_each_type(struct world *w, const struct p2p_id *link)
+{
+    static const uint8_t list[] = {0x17, 0, 0, 0, 7, 0, 0};
+    static const uint8_t answers[] = {0x07, 0x11, 0x13, 0x15, 0x1c, 0x1e, 0x27};
+    uint8_t in[4096], message[64];
+    uint32_t chance = 1;
+
+    for (unsigned type = 0; type <= 0xff; type += type < 0x42 ? 1u : 2u) {
+        int fd = let_in(w, link);
+        size_t len;
+
+        for (size_t i = 0; i < sizeof(message); i++)
+            message[i] = (uint8_t)((chance = chance * 1664525 + 1013904223) >> 24);
+        message[0] = (uint8_t)type;
+        send_plain(fd, message, (uint8_t)(1 + chance % sizeof(message)));
+        (void)!send(fd, "\0\0\0\7", 4, MSG_NOSIGNAL);
+        (void)!send(fd, list, sizeof(list), MSG_NOSIGNAL);
+        while ((len = read_plain(fd, in, sizeof(in))) > 0 && in[0] != 0x18)
+            assert_non_null(memchr(answers, in[0], sizeof(answers)));
+        if (len > 0) {
+            assert_int_equal(in[6], 1);
+            assert_memory_equal(in + len - 3, "a", 1);
+        }
+        close(fd);
+    }
+}
+
 /* Of two shared files it sees the one of its link; types that are not for guests are
  * refused, and a frame that is too long ends the channel. */
 static void
@@ -779,6 +830,7 @@ a_guest_gets_its_link_and_nothing_else(void **state)
     assert_int_equal(send(pair[0], too_long, sizeof(too_long), MSG_NOSIGNAL), 4);
     assert_int_equal(read_plain(pair[0], in, sizeof(in)), 0);
     close(pair[0]);
+    try_each_type(w, &row.keys.guest);
     server_close(w->server, 0);
     w->server = NULL;
     links_halt(w->links);
