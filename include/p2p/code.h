@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "p2p/err.h"
+#include "p2p/identity.h"
 
 #pragma GCC visibility push(default)
 #ifdef __cplusplus
@@ -33,6 +34,14 @@ struct p2p_code {
 
 /* Word `i` of the list, which is sorted. */
 const char *p2p_code_word(uint8_t i);
+
+/*
+ * The words of a peer's id, which people compare on two screens: those of its first 64
+ * bits, so that a key with the same words cannot be found by trying. Returns out.
+ */
+#define P2P_CODE_ID_WORDS 8
+#define P2P_CODE_ID_TEXT  (P2P_CODE_ID_WORDS * (P2P_CODE_WORD_MAX + 1))
+const char *p2p_code_id_words(const struct p2p_id *id, char out[P2P_CODE_ID_TEXT]);
 
 /* A new code with this number and random words, without a registry. CRYPTO. */
 P2P_MUST_CHECK enum p2p_err p2p_code_make(uint32_t number, struct p2p_code *out);

@@ -171,11 +171,32 @@ completes_words(void **state)
     assert_int_equal(complete("7-zzz").count, 0);
 }
 
+static void
+an_id_has_words_to_compare(void **state)
+{
+    struct p2p_id id = {.b = {0, 1, 2, 255, 4, 5, 6, 7, 8}}, other = id;
+    char text[P2P_CODE_ID_TEXT], again[P2P_CODE_ID_TEXT],
+        want[P2P_CODE_ID_TEXT + 8] = "";
+
+    (void)state;
+    for (size_t i = 0; i < P2P_CODE_ID_WORDS; i++) {
+        strcat(want, i > 0 ? " " : "");
+        strcat(want, p2p_code_word(id.b[i]));
+    }
+    assert_string_equal(p2p_code_id_words(&id, text), want);
+    other.b[7] ^= 1;
+    assert_string_not_equal(p2p_code_id_words(&other, again), want);
+    other = id;
+    other.b[8] ^= 1; /* beyond the words */
+    assert_string_equal(p2p_code_id_words(&other, again), want);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_are_sorted_and_differ_early),
+        cmocka_unit_test(an_id_has_words_to_compare),
         cmocka_unit_test(reads_what_people_write),
         cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(knows_what_may_be_a_code),

@@ -23,6 +23,17 @@ p2p_code_word(uint8_t i)
     return words[i];
 }
 
+const char *
+p2p_code_id_words(const struct p2p_id *id, char out[P2P_CODE_ID_TEXT])
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < P2P_CODE_ID_WORDS; i++)
+        len += (size_t)snprintf(out + len, P2P_CODE_ID_TEXT - len, "%s%s",
+                                i > 0 ? " " : "", words[id->b[i]]);
+    return out;
+}
+
 enum p2p_err
 p2p_code_make(uint32_t number, struct p2p_code *out)
 {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/code.h"
 #include "p2p/lock.h"
 #include "p2p/net.h"
 #include "ui/peers/peers_internal.h"
@@ -13,6 +14,7 @@ struct trust {
     const char *text;
     struct p2p_id known_as;
     bool is_changed;
+    bool is_trusted; /* by the owner, not only met */
 };
 
 /* Another peer is remembered for this address. */
@@ -57,6 +59,7 @@ judge(struct ui_peers *p, const struct ui_peer *peer, struct trust *out)
         out->text = "verified";
     else
         out->text = "new";
+    out->is_trusted = !out->is_changed && is_known && known.trust == P2P_TRUST_TRUSTED;
 }
 
 /* `bytes_left`: how many bytes of names this answer may still contain. */
@@ -105,10 +108,12 @@ put_peer(struct ui_peers *p, const struct ui_peer *peer, struct http_json_out *o
 {
     static const char *const found_by[] = {"registry", "mdns", "manual"};
     bool is_self = p2p_id_equal(&peer->id, p2p_identity_id(p->parts.identity));
+    char words[P2P_CODE_ID_TEXT];
     struct trust trust;
 
     judge(p, peer, &trust);
     ui_json_id(o, &peer->id);
+    http_json_put_string(o, "words", p2p_code_id_words(&peer->id, words));
     http_json_put_string(o, "ip", peer->addr.host);
     http_json_put_u64(o, "port", peer->addr.port);
     put_files(o, peer, bytes_left);
@@ -121,6 +126,7 @@ put_peer(struct ui_peers *p, const struct ui_peer *peer, struct http_json_out *o
         ui_json_name(o, p->parts.identity, &peer->id, &peer->about);
     http_json_put_string(o, "found_by", found_by[peer->found_by]);
     http_json_put_string(o, "trust", is_self ? "verified" : trust.text);
+    http_json_put_bool(o, "trusted", is_self || trust.is_trusted);
     if (trust.is_changed)
         http_json_put_hex(o, "known_as", trust.known_as.b, sizeof(trust.known_as.b));
     else

@@ -1,18 +1,19 @@
 import { get, post } from '../api.js';
 import { loadOffers, loadPeers } from '../data.js';
 import { faceOf } from '../face.js';
-import { button, growBox, h, hintLine, metaText, para, setAttr, setText, visible } from '../dom.js';
+import { button, growBox, h, hintLine, metaText, para, setText, visible } from '../dom.js';
 import { ago, bytes } from '../format.js';
 import { later, t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { Shelf, lastPart } from '../shelf.js';
 import { isOwner, on, state } from '../store.js';
 import { fetchFile } from '../transfers.js';
-import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, pathText, rowActions, short, toast, viewHead } from '../ui.js';
+import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, pathText, rowActions, toast, viewHead } from '../ui.js';
 
 const EVERY_MS = 10000;
 const TRUST = {
-	verified: ['ok', 'shield'],
+	trusted: ['ok', 'shield'],
+	verified: ['', 'check'],
 	new: ['', 'info'],
 	changed: ['bad', 'alert'],
 	blocked: ['bad', 'block'],
@@ -77,23 +78,11 @@ async function browse(peer) {
 	shelf.end();
 }
 
-async function trustChanged(peer) {
-	const sure = await dialog({
-		title: t('trust.title'),
-		body: [
-			para(t('trust.text')),
-			peer.known_as && hintLine(t('trust.before')),
-			peer.known_as && command(peer.known_as),
-			hintLine(t('trust.now')),
-			command(peer.peer_id_full),
-		],
-		actions: [
-			{ label: t('cancel'), value: null },
-			{ label: t('trust'), value: 'yes', main: true, danger: true },
-		],
+/** The words of both screens decide. */
+const compare = (peer) =>
+	attempt(async () => {
+		if (await (await later(import('../compare.js'))).compare(peer)) verb(peer, 'trust');
 	});
-	if (sure) verb(peer, 'trust');
-}
 
 const faceFor = (peer) => ({ to: peer.peer_id_full, name: label(peer), look: peer });
 const sender = () => import('../send.js');
@@ -138,7 +127,7 @@ function actionsOf(peer) {
 		id: 'trust',
 		icon: 'shield',
 		label: t('trust'),
-		run: () => (peer.trust === 'changed' ? trustChanged(peer) : verb(peer, 'trust')),
+		run: () => compare(peer),
 	};
 	const stop = { id: 'block', icon: 'block', label: t('block'), danger: true, run: () => block(peer) };
 	const lift = { id: 'trust', icon: 'check', label: t('unblock'), run: () => verb(peer, 'trust') };
@@ -146,9 +135,8 @@ function actionsOf(peer) {
 	const copyId = {
 		id: 'id',
 		icon: 'finger',
-		label: t('peer.id'),
-		run: () =>
-			dialog({ title: label(peer), body: [hintLine(t('peer.id.text')), command(peer.peer_id_full)] }),
+		label: t('compare'),
+		run: () => compare(peer),
 	};
 	const name = { id: 'name', icon: 'edit', label: t('rename'), run: () => rename(peer) };
 	const send = { id: 'send', icon: 'share', label: t('send'), run: async () => (await sender()).sendSheet(faceFor(peer)) };
@@ -190,8 +178,7 @@ function peerRow(first) {
 		update(next) {
 			peer = next;
 			setText(name, label(peer));
-			setText(id, peer.name ? short(peer.peer_id_full) : '');
-			setAttr(id, 'title', peer.peer_id_full);
+			setText(id, peer.words?.split(' ').slice(0, 4).join(' '));
 			setText(
 				meta,
 				[
@@ -206,12 +193,13 @@ function peerRow(first) {
 					.join(' · '),
 			);
 			why.hidden = peer.trust !== 'changed';
-			const shape = `${peer.self} ${peer.trust} ${peer.verified}`;
+			const trust = peer.trust === 'verified' && peer.trusted ? 'trusted' : (peer.trust ?? 'new');
+			const shape = `${peer.self} ${trust}`;
 			if (shape === drawn) return;
 			drawn = shape;
-			const [tone, mark] = TRUST[peer.trust] ?? TRUST.new;
+			const [tone, mark] = TRUST[trust] ?? TRUST.new;
 			marks.replaceChildren(
-				peer.self ? badge('accent', t('self')) : badge(tone, t(`trust.${peer.trust ?? 'new'}`), mark),
+				peer.self ? badge('accent', t('self')) : badge(tone, t(`trust.${trust}`), mark),
 			);
 			actions.update();
 		},
