@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 
 from conftest import BIN, bounded, environment, wait_until
 from netns import other_machine
-from page import start_browser
+from page import AXE, start_browser
 
 LIMIT = 90  # generous: for a busy machine
 
@@ -61,6 +61,21 @@ class Guest:
 
     def status(self):
         return self.one("status").text
+
+    def fits_a_phone(self):
+        """Nothing is wider than 360 px, each button is large enough for a finger, and axe finds nothing (where it is)."""
+        size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        wide = "return [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > 360.5).map((e) => e.outerHTML)"
+        assert self.driver.execute_script(wide) == []
+        low = "return [...document.querySelectorAll('button')].filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44).map((e) => e.id)"
+        assert self.driver.execute_script(low) == []
+        if AXE.exists():
+            self.driver.execute_script(AXE.read_text())
+            code = "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then((r) => done(r.violations.map((v) => [v.id, v.nodes[0].html])))"
+            assert self.driver.execute_async_script(code) == []
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        return self
 
     def shows(self, what):
         wait_until(lambda: what in self.driver.find_element(By.TAG_NAME, "main").text, LIMIT, f"{what!r} in the page")
@@ -162,6 +177,7 @@ def test_links_to_shared_files(machine, registry, discovery, module_suite, tmp_p
         try:
             names = guest.open(once["link"]).shows("photos/a.jpg").driver.find_elements(By.CSS_SELECTOR, "#list li")
             assert [name.text.split("\n")[0] for name in names] == ["b.txt", "photos/a.jpg"]
+            guest.fits_a_phone()
             guest.driver.find_element(By.CSS_SELECTOR, '[aria-label$="photos/a.jpg"]').click()
             guest.has_saved("a.jpg", files["photos/a.jpg"])
             guest.driver.switch_to.new_window("tab")  # it is another guest
