@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures this project beside the programs people would use instead, same file, same run, and writes docs/BENCHMARKS.md.
 #   scripts/bench.sh [--size MIB] [--rounds N] [--no-install] [--no-doc] [PART ...]
-# Parts: hash download memory first small resume sources delay relay peer registry   (default: all)
+# Parts: hash download memory first small resume sources delay relay versions mirror peer registry   (default: all)
 # TMPDIR says where the files go (about four times --size). Delay and relay need root (network namespaces).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -15,12 +15,12 @@ while [ $# -gt 0 ]; do
     --no-install) INSTALL=no ;;
     --no-doc) DOC=no ;;
     -h | --help) sed -n '2,6p' "$0"; exit 0 ;;
-    hash | download | memory | first | small | resume | sources | delay | relay | peer | registry) PARTS+=("$1") ;;
+    hash | download | memory | first | small | resume | sources | delay | relay | versions | mirror | peer | registry) PARTS+=("$1") ;;
     *) echo "usage: $0 [--size MIB] [--rounds N] [--no-install] [--no-doc] [PART ...]" >&2; exit 2 ;;
     esac
     shift
 done
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(hash download memory first small resume sources delay relay peer registry)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(hash download memory first small resume sources delay relay versions mirror peer registry)
 
 [ $INSTALL = no ] || scripts/deps.sh bench --yes || exit 1
 make -s -j2 bench || exit 1
@@ -268,6 +268,8 @@ part_relay() {
     done < <(/usr/bin/python3 tests/bench/reach.py --delay 20 --size 300 --rounds 3)
 }
 
+part_versions() { tests/bench/keep.py versions | tee "$WORK/versions.txt" >&2; }
+part_mirror() { tests/bench/keep.py mirror | tee "$WORK/mirror.txt" >&2; }
 part_hash() { [ -x "$BENCH/bench_hash" ] && "$BENCH/bench_hash" | tee "$WORK/hash.txt" >&2; }
 part_peer() { [ -x scripts/bench-peer.sh ] && scripts/bench-peer.sh 2>&1 | tee "$WORK/peer.txt" >&2; }
 part_registry() { [ -x scripts/bench-registry.sh ] && scripts/bench-registry.sh 2>&1 | tee "$WORK/registry.txt" >&2; }

@@ -52,6 +52,7 @@ struct follow {
     uint64_t now_k, room;
     uint64_t copy_max; /* of files whose blocks cannot be shared */
     bool cannot_share; /* blocks */
+    bool has_copies;   /* that are not flushed */
 };
 
 /* ---- Rows ---- */
@@ -182,7 +183,7 @@ end_name(struct follow *f, const struct base *b) P2P_REQUIRES(p2p_versions_lock)
 static enum p2p_err
 copy_bytes(int from, int to, uint64_t size)
 {
-    uint8_t *buf = malloc(COPY_PIECE);
+    uint8_t *buf = malloc(size < COPY_PIECE ? (size_t)size + 1 : COPY_PIECE);
     enum p2p_err err = buf != NULL ? P2P_OK : P2P_ERR_NOMEM;
 
     for (uint64_t at = 0; at < size && err == P2P_OK; at += COPY_PIECE) {
@@ -247,7 +248,7 @@ copy_file(struct follow *f, const char *name, const struct p2p_mailbox_old *old,
         err = fill(f, from, to, &before, &is_shared);
         if (err == P2P_OK && (fstat(from, &after) != 0 || !is_described(old, &after)))
             err = P2P_ERR_FILE_CHANGED;
-        if (err == P2P_OK && (fdatasync(to) != 0 || fstat(to, &c->st) != 0))
+        if (err == P2P_OK && fstat(to, &c->st) != 0)
             err = p2p_err_from_errno(errno);
         if (is_shared) /* they count when the file has other blocks */
             c->st.st_blocks = 0;
@@ -283,8 +284,10 @@ keep_copy(struct follow *f, const char *name, const struct p2p_mailbox_old *old)
         return;
     if (p2p_path_private_dir(f->v->root, &private_dir) != P2P_OK ||
         p2p_versions_add_object(f->v, &c.root, &c.st, f->now_k, true) != P2P_OK ||
-        p2p_versions_object_put(f->v, private_dir, c.name, &c.root) != P2P_OK)
+        p2p_versions_object_place(f->v, private_dir, c.name, &c.root) != P2P_OK)
         (void)!p2p_root_unlink_private(f->v->root, c.name);
+    else
+        f->has_copies = true;
     p2p_fd_close(&private_dir);
 }
 
@@ -313,6 +316,17 @@ see(struct follow *f, const struct p2p_share_entry *entry, const struct base *be
     if (err == P2P_OK)
         keep_copy(f, entry->name, &old);
     return err;
+}
+
+/* Rows promise contents, so these are on the disk first: all of a page at once, because
+ * a flush for each of many small files costs more than everything else. */
+static enum p2p_err
+end_page(struct follow *f, enum p2p_err err) P2P_REQUIRES(p2p_versions_lock)
+{
+    if (err == P2P_OK && f->has_copies && syncfs(f->v->dir) != 0)
+        err = p2p_err_from_errno(errno);
+    f->has_copies = false;
+    return p2p_versions_end(f->v, err);
 }
 
 /* The rows and the page are in the same order. The rows are read anew for each page:
@@ -346,7 +360,7 @@ see_page(struct follow *f, const char *after, const struct p2p_share_entry *page
         if (err == P2P_OK)
             err = next_base(f->v, b->name, b);
     }
-    return p2p_versions_end(f->v, err);
+    return end_page(f, err);
 }
 
 static enum p2p_err

@@ -68,6 +68,10 @@ void p2p_versions_object_path(const struct p2p_digest *root, char out[OBJECT_PAT
 P2P_MUST_CHECK enum p2p_err p2p_versions_object_put(struct p2p_versions *v, int in,
                                                     const char *id,
                                                     const struct p2p_digest *root);
+/* The same, without flushing it to the disk. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_object_place(struct p2p_versions *v, int in,
+                                                      const char *id,
+                                                      const struct p2p_digest *root);
 P2P_MUST_CHECK enum p2p_err p2p_versions_object_open(struct p2p_versions *v,
                                                      const struct p2p_digest *root,
                                                      int *fd);

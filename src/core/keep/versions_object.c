@@ -40,9 +40,9 @@ open_folder(struct p2p_versions *v, const char *path, int *dir)
     return *dir >= 0 ? P2P_OK : p2p_err_from_errno(errno);
 }
 
-enum p2p_err
-p2p_versions_object_put(struct p2p_versions *v, int in, const char *id,
-                        const struct p2p_digest *root)
+static enum p2p_err
+put(struct p2p_versions *v, int in, const char *id, const struct p2p_digest *root,
+    bool flush)
 {
     char path[OBJECT_PATH];
     int dir = -1;
@@ -55,10 +55,24 @@ p2p_versions_object_put(struct p2p_versions *v, int in, const char *id,
     /* One that is there already has the same content; this one was hashed last. */
     if (renameat(in, id, dir, path + FOLDER_LEN + 1) != 0)
         err = p2p_err_from_errno(errno);
-    else
+    else if (flush)
         err = p2p_path_flush_both(dir, in);
     close(dir);
     return err;
+}
+
+enum p2p_err
+p2p_versions_object_put(struct p2p_versions *v, int in, const char *id,
+                        const struct p2p_digest *root)
+{
+    return put(v, in, id, root, true);
+}
+
+enum p2p_err
+p2p_versions_object_place(struct p2p_versions *v, int in, const char *id,
+                          const struct p2p_digest *root)
+{
+    return put(v, in, id, root, false);
 }
 
 enum p2p_err

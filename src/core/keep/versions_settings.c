@@ -127,10 +127,9 @@ p2p_versions_set(struct p2p_versions *v, const char *key, const char *value)
 {
     const struct key *found = find_key(key);
     sqlite3_stmt *stmt = NULL;
-    enum p2p_err err =
-        value != NULL || found == NULL
-            ? p2p_versions_check(key, value != NULL ? value : "")
-            : P2P_OK;
+    enum p2p_err err = value != NULL || found == NULL
+                           ? p2p_versions_check(key, value != NULL ? value : "")
+                           : P2P_OK;
 
     if (err != P2P_OK)
         return err;
