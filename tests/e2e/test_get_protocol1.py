@@ -49,6 +49,19 @@ class Server1(Server):
         return file.data[index * file.chunk_size : (index + 1) * file.chunk_size]
 
 
+class ShortKey1(Server1):
+    """Makes keys for AES-128, as other programs of this protocol do."""
+
+    def _serve(self, sock):
+        try:
+            protocol1.ServerConnection(sock, key=os.urandom(16)).greet_any()
+            sock.recv(1)
+        except (Closed, OSError):
+            pass
+        finally:
+            sock.close()
+
+
 class WrongBytes1(Server1):
     def chunk_of(self, file, index):
         data = super().chunk_of(file, index)
@@ -124,3 +137,9 @@ def test_no_protocol_1_with_a_peer_that_has_spoken_protocol_2(suite):
             run = suite.get("f.bin", where, more=["--protocol", "1", "--timeout", "2"])
             assert_failed(suite, run, "protocol 1 is refused")
         assert not impostor.requests
+
+
+def test_a_key_for_aes_128_is_refused_with_that_reason(suite):
+    with ShortKey1({"f.bin": DATA}, chunk_size=CHUNK) as server:
+        run = suite.get("f.bin", server, more=["--protocol", "1"])
+    assert run.returncode == 7 and "session key for AES-128; only AES-256" in run.stderr, run

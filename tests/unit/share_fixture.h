@@ -11,7 +11,7 @@
 #include "scratch.h"
 
 /* Hashing runs at idle priority: it gets only the time that other programs leave. */
-#define IDLE_MS  120000
+#define IDLE_MS  600000
 #ifndef QUIET_MS
 #define QUIET_MS 50
 #endif

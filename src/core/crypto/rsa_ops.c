@@ -8,6 +8,7 @@
 
 #include "core/crypto/ossl.h"
 #include "core/crypto/spki.h"
+#include "p2p/log.h"
 
 EVP_PKEY *
 p2p_ossl_public_key(const struct p2p_spki *spki)
@@ -149,6 +150,8 @@ p2p_oaep_encrypt(const struct p2p_spki *spki, const void *label, size_t label_le
     return ok ? P2P_OK : p2p_ossl_fail(P2P_ERR_CRYPTO);
 }
 
+enum { AES_128_LEN = 16 };
+
 static bool
 decrypt(const struct p2p_rsa *rsa, const void *label, size_t label_len,
         const uint8_t in[P2P_RSA_LEN], struct p2p_secret *secret)
@@ -158,9 +161,13 @@ decrypt(const struct p2p_rsa *rsa, const void *label, size_t label_len,
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, rsa->pkey, NULL);
     bool ok = ctx != NULL && EVP_PKEY_decrypt_init(ctx) == 1 &&
               use_oaep(ctx, label, label_len) &&
-              EVP_PKEY_decrypt(ctx, plain, &len, in, P2P_RSA_LEN) == 1 &&
-              len == sizeof(secret->b);
+              EVP_PKEY_decrypt(ctx, plain, &len, in, P2P_RSA_LEN) == 1;
 
+    /* Programs of others make such keys in protocol 1. */
+    if (ok && len == AES_128_LEN)
+        p2p_log_error("the other side made a session key for AES-128; only AES-256 is "
+                      "used here");
+    ok = ok && len == sizeof(secret->b);
     if (ok)
         memcpy(secret->b, plain, sizeof(secret->b));
     else
