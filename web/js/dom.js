@@ -121,7 +121,7 @@ export function setIcon(holder, name) {
 }
 
 const KINDS = {
-	image: 'png jpg jpeg gif webp svg avif heic bmp tiff raw psd',
+	image: 'png jpg jpeg gif webp svg avif heic heif bmp tiff raw psd',
 	video: 'mp4 mkv webm mov avi m4v mpg mpeg',
 	audio: 'mp3 flac ogg opus wav m4a aac',
 	archive: 'zip tar gz tgz xz zst bz2 7z rar iso img deb rpm dmg',

@@ -77,7 +77,7 @@ export const manyActions = (of, files, paths) => {
 	const pathOf = (one) => (one.folder ? `${one.name}/` : one.name);
 	const send = (entries) => attempt(async () => (await import('./send.js')).sendTo(entries.map(pathOf)));
 	const chosen = [
-		{ icon: 'share', label: t('send'), run: send, when: () => of === 'shared', single: true },
+		{ icon: 'share', label: t('send'), run: send, when: () => of === 'shared' },
 		{ icon: 'download', label: t('save'), run: keep(false), when: (entries) => entries.length === 1 && !entries[0].folder },
 		{ icon: 'archive', label: t('save.zip'), run: keep(true) },
 		{ icon: 'trash', label: t('delete'), danger: true, run: remove },

@@ -130,7 +130,10 @@ export class VirtualList {
 			this.paint();
 		});
 		this.observer.observe(this.el);
-		this.grown = new ResizeObserver(this.scrolled); // a row that unfolds
+		this.grown = new ResizeObserver((changes) => {
+			for (const { target } of changes) if (!this.el.contains(target)) this.grown.unobserve(target);
+			this.scrolled();
+		}); // a row that unfolds
 	}
 
 	forget() {

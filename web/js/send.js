@@ -1,7 +1,7 @@
 // Sends files and texts to a device: who gets it, and what is dropped on a face. Loaded with the first use.
 import { post } from './api.js';
 import { loadOffers, loadPeers } from './data.js';
-import { button, growBox, h, para, visible } from './dom.js';
+import { button, growBox, h, hintLine, para, visible } from './dom.js';
 import { dropped, fromInput } from './drop.js';
 import { later, t } from './i18n.js';
 import { isOwner, state } from './store.js';
@@ -34,12 +34,18 @@ export const sendFiles = (face, entries) =>
 		await give(face, names.size > 100 ? [`${path}/`] : [...names], '');
 	});
 
+/** A link for people without a device here; or how this device may make one. */
+async function linkOf(files) {
+	const { linkPart } = await later(import('./links.js'));
+	return isOwner() ? linkPart(files) : hintLine(`${t('slink.title')}: ${t('err.owner_only')}`);
+}
+
 /** Asks who gets these shared files (names; a folder's ends in a slash), or a text. */
 export async function sendTo(files) {
 	await attempt(() => Promise.all([loadPeers(), loadOffers()]));
 	const text = h('textarea', { id: 'send-text', rows: 2, maxlength: 4000, dir: 'auto' });
 	const to = faces();
-	const link = files.length && isOwner() ? (await later(import('./links.js'))).linkPart(files) : '';
+	const link = files.length ? await linkOf(files) : '';
 	let choose;
 	const row = (face) =>
 		h('button', { type: 'button', class: 'face-row', onclick: () => choose(face) }, faceOf(face.look), h('bdi', {}, face.name));

@@ -206,7 +206,6 @@ export class Shelf {
 		const opens = one.folder || this.of;
 		return [
 			...(opens ? [{ icon: one.folder ? 'folder' : kindOf(one.name), label: t('open'), run: () => this.enter(one) }] : []),
-			...this.chosen.filter((act) => act.single && act.when([one])).map((act) => ({ ...act, run: () => act.run([one]) })),
 			...this.actions(one),
 			{ icon: 'check', label: t(this.selected.has(keyOf(one)) ? 'select.not' : 'select.one'), run: () => this.toggle(one) },
 		];

@@ -2,6 +2,7 @@
 does first with a phone, from another machine, by visible labels alone."""
 
 import base64
+import json
 import re
 import socket
 
@@ -46,11 +47,18 @@ class OpenWorld(World):
     """`near` listens on all addresses, as it does by default."""
 
     def __init__(self, suite):
-        super().__init__(suite, near={"mine.txt": b"mine"}, far={"wedding film.webm": FILM})
+        super().__init__(suite, near={"mine.txt": b"mine", "Holiday/beach.txt": b"sand"}, far={"wedding film.webm": FILM})
         self.near.stop()
         self.near = suite.ui(name="near", discovery=self.discovery, peer=self.near_peer, host="0.0.0.0")
         self.url = f"http://localhost:{self.near.port}"
         self.outside = f"http://{ADDRESS}:{self.near.port}"
+
+    def let_everything(self):
+        """Makes the paired devices administrators, from any network namespace."""
+        keys = ["--keys-dir", self.near.folder / "keys"]
+        for device in json.loads(self.suite.p2p("token", "list", "--json", *keys, check=True).stdout)["devices"]:
+            if device["kind"] == "browser":
+                self.suite.p2p("token", "admin", device["id"], *keys, check=True)
 
     def code(self):
         return self.near.api.request("POST", "/api/pair/code").json()["code"]
@@ -160,6 +168,24 @@ def first_tasks(world, address, code, folder):
         person.count += 1
         phone.wait(lambda: phone.js("return document.querySelector('.stage video')?.videoWidth"), 60, "the film")
         person.look("3 film")
+
+        # "Give this folder to a guest for a day": an ordinary device reads how it may; then the owner lets it.
+        browser.get(f"{address}/#/share")
+        for allowed in (False, True):
+            phone.row("Holiday")
+            person.task()
+            phone.row("Holiday").find_element("css selector", ".more").click()
+            person.count += 1
+            person.tap("Send", "dialog[open]")
+            if not allowed:
+                phone.see("Only an administrator can do this.")
+                world.let_everything()
+                browser.refresh()
+                continue
+            phone.wait(lambda: phone.all("#slink-pin"), what="the part for links")
+            person.tap("Make a link", "dialog[open]")
+            phone.wait(lambda: [c.text for c in phone.all("dialog code") if "/l#" in c.text], 60, "the link")
+            person.look("4 link for a guest")
     finally:
         browser.quit()
 

@@ -151,10 +151,12 @@ function uploadPanel() {
 	const title = h('h2', {});
 	const cancel = button(t('up.cancelall'), { kind: 'quiet', onclick: cancelUploads });
 	const clear = button(t('up.clear'), { kind: 'quiet', onclick: clearUploads });
+	const awake = h('p', { class: 'hint awake' }, t('up.awake'));
 	const el = h(
 		'section',
 		{ class: 'card', hidden: true, 'aria-label': t('up.title') },
 		h('div', { class: 'card-head' }, title, cancel, clear),
+		awake,
 		list.el,
 	);
 	const render = () => {
@@ -167,6 +169,7 @@ function uploadPanel() {
 			open.length ? `${t('up.n', { n: open.length })}${rate ? ` · ${speed(rate)}` : ''}` : t('up.title'),
 		);
 		cancel.hidden = !uploading();
+		awake.hidden = !touch() || 'wakeLock' in navigator || open.length === 0; // it needs a secure page
 		clear.hidden = all.every((u) => u.state === 'sending' || u.state === 'waiting');
 		list.set(all);
 	};
