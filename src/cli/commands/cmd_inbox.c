@@ -77,23 +77,13 @@ ask(struct inbox_command *c, const char *verb, cJSON *request, cJSON **answer)
     return err;
 }
 
+/* "" if there is none. */
 static const char *
 text_of(const cJSON *object, const char *name)
 {
-    const char *text =
-        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+    const char *text = cli_text_in(object, name);
 
     return text != NULL ? text : "";
-}
-
-static uint64_t
-number_of(const cJSON *object, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-
-    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 9e15
-               ? (uint64_t)item->valuedouble
-               : 0;
 }
 
 /* ---- listing ---- */
@@ -119,16 +109,17 @@ static void
 print_offer(struct inbox_command *c, const cJSON *offer)
 {
     char name[CLI_TEXT], size[CLI_SHORT], when[CLI_SHORT];
-    uint64_t count = number_of(offer, "count");
+    uint64_t count = cli_number_in(offer, "count");
 
     name_of(c, offer, name);
     printf("%.*s  %-8s  %s  from %s: ", ID_SHOWN, text_of(offer, "id"),
-           text_of(offer, "state"), cli_time(number_of(offer, "received"), when), name);
+           text_of(offer, "state"), cli_time(cli_number_in(offer, "received"), when),
+           name);
     if (count == 0)
         puts("a text");
     else
         printf("%llu file%s, %s\n", (unsigned long long)count, count == 1 ? "" : "s",
-               cli_size(number_of(offer, "size"), size));
+               cli_size(cli_number_in(offer, "size"), size));
 }
 
 static int
@@ -243,7 +234,7 @@ download(struct inbox_command *c, const struct cli_peer *peer, const cJSON *item
         .reach = c->discovery != NULL ? &c->reach : NULL,
         .timeout_ms = c->get.common.timeout_ms,
         .size_announced = true,
-        .announced_size = number_of(item, "size"),
+        .announced_size = cli_number_in(item, "size"),
         .keep_free = P2P_KEEP_FREE,
     };
     struct get_one one = {
@@ -269,7 +260,7 @@ request_for(const cJSON *offer)
 static int
 download_all(struct inbox_command *c, const cJSON *offer, const struct cli_peer *peer)
 {
-    uint64_t done = 0, count = number_of(offer, "count");
+    uint64_t done = 0, count = cli_number_in(offer, "count");
     enum p2p_err err = P2P_OK;
 
     while (err == P2P_OK && done < count) {
@@ -302,7 +293,7 @@ accept_offer(struct inbox_command *c, const cJSON *offer)
     enum p2p_err err;
     int status = 0;
 
-    if (number_of(offer, "count") > 0)
+    if (cli_number_in(offer, "count") > 0)
         status = open_ways(c, text_of(offer, "peer_id"), &peer);
     if (status != 0) {
         cJSON_Delete(request);

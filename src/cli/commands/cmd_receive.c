@@ -86,34 +86,18 @@ static const struct p2p_option_set set = {
 
 /* ---- the offer ---- */
 
-static const char *
-text_of(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
-static uint64_t
-number_of(const cJSON *object, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-
-    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 9e15
-               ? (uint64_t)item->valuedouble
-               : 0;
-}
-
 /* Names are checked as any name from outside. */
 static bool
 read_item(const cJSON *json, struct item *item)
 {
-    const char *name = text_of(json, "name"), *root = text_of(json, "root");
+    const char *name = cli_text_in(json, "name"), *root = cli_text_in(json, "root");
     size_t len = name != NULL ? strlen(name) : 0;
 
     if (len == 0)
         return false;
     item->name = name;
-    item->size = number_of(json, "size");
-    item->files = number_of(json, "files");
+    item->size = cli_number_in(json, "size");
+    item->files = cli_number_in(json, "files");
     item->is_folder = name[len - 1] == '/';
     if (p2p_name_check(name, item->is_folder ? len - 1 : len, false) != P2P_OK)
         return false;
@@ -149,7 +133,8 @@ static bool
 read_files(struct receive_command *c)
 {
     const cJSON *json, *array = cJSON_GetObjectItemCaseSensitive(c->offer, "items");
-    const char *peer = text_of(c->offer, "peer"), *number = text_of(c->offer, "offer");
+    const char *peer = cli_text_in(c->offer, "peer"),
+               *number = cli_text_in(c->offer, "offer");
     uint8_t parsed[4];
 
     cJSON_ArrayForEach(json, array)
@@ -173,8 +158,8 @@ read_offer(struct receive_command *c)
     const char *name;
 
     c->offer = cJSON_Parse(c->pickup.offer);
-    name = text_of(c->offer, "name");
-    c->text = text_of(c->offer, "text");
+    name = cli_text_in(c->offer, "name");
+    c->text = cli_text_in(c->offer, "text");
     c->sender = name != NULL && p2p_about_name_check(name, strlen(name)) == P2P_OK
                     ? name
                     : "the sender";

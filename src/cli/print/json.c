@@ -86,3 +86,21 @@ cli_json_text(const struct cJSON *object)
 {
     return must(cJSON_PrintUnformatted(object));
 }
+
+/* ---- reading ---- */
+
+const char *
+cli_text_in(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+uint64_t
+cli_number_in(const cJSON *object, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+
+    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 9e15
+               ? (uint64_t)item->valuedouble
+               : 0;
+}

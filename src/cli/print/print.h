@@ -55,6 +55,10 @@ void cli_put_name(struct cJSON *object, struct p2p_identity *identity,
 void cli_put_path(struct cJSON *object, enum p2p_path_kind kind, uint64_t rtt_us);
 struct cJSON *cli_put_array(struct cJSON *object, const char *name);
 struct cJSON *cli_add_object(struct cJSON *array);
+/* The text of a member; NULL if it is none. Borrowed from the object. */
+const char *cli_text_in(const struct cJSON *object, const char *name);
+/* A whole number below 9e15; 0 if the member is none. */
+uint64_t cli_number_in(const struct cJSON *object, const char *name);
 /* The object as one line; owned, free with cJSON_free. */
 char *cli_json_text(const struct cJSON *object);
 /* Prints the object as one line on stdout and frees it. */

@@ -77,12 +77,6 @@ write_kept(const char *keys_dir, cJSON *array)
     cJSON_Delete(array);
 }
 
-static const char *
-text_of(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
 /* Number and words; the registry may have been named or not. */
 static void
 key_of(const struct p2p_code *code, char out[P2P_CODE_TEXT])
@@ -104,7 +98,7 @@ others(const char *keys_dir, const struct p2p_code *code)
     key_of(code, key);
     for (int i = cJSON_GetArraySize(array) - 1; i >= 0; i--) {
         const cJSON *item = cJSON_GetArrayItem(array, i);
-        const char *text = text_of(item, "code");
+        const char *text = cli_text_in(item, "code");
         const cJSON *until = cJSON_GetObjectItemCaseSensitive(item, "until");
         if (text == NULL || strcmp(text, key) == 0 || !cJSON_IsNumber(until) ||
             until->valuedouble < now_s)
@@ -153,9 +147,10 @@ recall(struct pickup *p, const char *keys_dir)
     key_of(&p->code, key);
     cJSON_ArrayForEach(item, array)
     {
-        const char *code = text_of(item, "code"), *url = text_of(item, "registry");
-        const char *offer = text_of(item, "offer"), *box = text_of(item, "box");
-        const char *secret = text_of(item, "key");
+        const char *code = cli_text_in(item, "code"),
+                   *url = cli_text_in(item, "registry");
+        const char *offer = cli_text_in(item, "offer"), *box = cli_text_in(item, "box");
+        const char *secret = cli_text_in(item, "key");
         struct p2p_exchange *x = &p->exchange;
         if (is_found || code == NULL || strcmp(code, key) != 0 || url == NULL ||
             offer == NULL || box == NULL || secret == NULL ||
