@@ -24,7 +24,7 @@ WATCHERS = 31
 
 
 class Limited(Server):
-    """Two chunks a second over each connection, until it is told to hurry; none while it may not go on."""
+    """A chunk in 0.75 s over each connection, until it is told to hurry; none while it may not go on."""
 
     def __init__(self, **more):
         self.hurry, self.go = threading.Event(), threading.Event()
@@ -33,7 +33,7 @@ class Limited(Server):
 
     def on_get(self, connection, request):
         self.go.wait(60)
-        self.hurry.wait(0.5)
+        self.hurry.wait(0.75)
         super().on_get(connection, request)
 
 
