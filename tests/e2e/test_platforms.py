@@ -135,7 +135,7 @@ def test_32_bits(chroots):
 
 
 # Unit tests that wait a while for something: an emulated machine can be too slow for them.
-DEADLINES = {"test_download", "test_download_folder", "test_share", "test_share_pipeline"}
+DEADLINES = {"test_download", "test_share_pipeline"}
 # QEMU passes the ancillary data of UDP_SEGMENT on as they are. Of a machine with the other byte order that is another
 # size, so several datagrams arrive as one. Without UDP_SEGMENT the test passes there.
 EMULATED = {"test_channel"}
