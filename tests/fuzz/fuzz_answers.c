@@ -69,7 +69,7 @@ answer(struct p2p_http_call *call)
 
 void
 p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms,
-             uint64_t patience_ms, const _Atomic bool *stop)
+             uint64_t patience_ms, const struct p2p_stop *stop)
 {
     (void)timeout_ms;
     (void)patience_ms;
