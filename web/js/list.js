@@ -277,10 +277,10 @@ export class VirtualList {
 		return news;
 	}
 
-	/** Rows that scrolled away; they may show other items. */
+	/** Rows that scrolled away; they may show other items. arrange() looks after the one with the focus. */
 	spareRows(places) {
 		const wanted = new Set(places.map((i) => this.ids[i]));
-		const spare = [...this.rows].filter(([id]) => !wanted.has(id)).slice(0, places.length);
+		const spare = [...this.rows].filter(([id, row]) => !wanted.has(id) && !row.el.contains(document.activeElement)).slice(0, places.length);
 		return spare.map(([id, row]) => {
 			this.rows.delete(id);
 			row.el.remove();
