@@ -13,6 +13,7 @@ from conftest import wait_until
 from p2pwire import msg
 from p2pwire.keys import Identity
 from p2pwire.server import Server
+from reloading import Settings
 from ui_world import API
 
 pytestmark = pytest.mark.xdist_group("openapi")  # the operations that tests called are counted in one process
@@ -162,4 +163,28 @@ def test_many_watchers_leave_the_dashboard_alone(watched):
         timeout=30,
     )
     assert stranger.status_code == 401
+    ui.api.request("DELETE", f"/api/transfers/{transfer}")
+
+
+def test_an_answer_is_of_one_version(watched, module_suite):
+    """A file that changes at its source is downloaded as it is now. What was sent of the old one is not continued with it."""
+    ui, _, _ = watched
+    old, new = (b"\x1a\x45\xdf\xa3\x01webm" + os.urandom(4_000_000) for _ in range(2))
+    settings = Settings(module_suite.folder / "source.conf", limit_rate="400k")
+    source = module_suite.peer(*settings.words, name="source", files={"clip.webm": old})
+    settings.start(source)
+    peers = [{"peer_id": source.peer_id, "ip": "127.0.0.1", "port": source.port}]
+    body = {"filename": "clip.webm", "peers": peers, "auto": False}
+    transfer = ui.api.request("POST", "/api/transfers", json=body).json()["id"]
+    got = b""
+    with content(ui, transfer, stream=True) as answer, contextlib.suppress(requests.RequestException):  # it breaks off
+        for part in answer.iter_content(65536):
+            if not got:
+                (source.shared / "next").write_bytes(new)
+                (source.shared / "next").replace(source.shared / "clip.webm")
+            got += part
+    assert 0 < len(got) < len(old) and old.startswith(got)
+    settings.reload(limit_rate="off")
+    wait_until(lambda: state(ui, transfer)["state"] == "completed", 60, "the new version")
+    assert content(ui, transfer).content == new
     ui.api.request("DELETE", f"/api/transfers/{transfer}")

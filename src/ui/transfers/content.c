@@ -33,8 +33,9 @@ struct content {
     struct ui_transfers *ts;
     char id[UI_TRANSFER_ID_LEN + 1];
     unsigned reader;
-    uint64_t at; /* the next byte */
-    int fd;      /* of the complete file; -1: not opened */
+    struct p2p_digest root; /* of the version that the answer began with */
+    uint64_t at;            /* the next byte */
+    int fd;                 /* of the complete file; -1: not opened */
 };
 
 /* ---- a running download, used without the lock ---- */
@@ -182,22 +183,36 @@ content_begin(void *content, uint64_t first)
     return P2P_OK;
 }
 
+static bool
+is_version_of(const struct content *c, const struct p2p_digest *root)
+{
+    return memcmp(root, &c->root, sizeof(*root)) == 0;
+}
+
+/* Bytes of the running download, or the descriptor of the complete file. FILE_CHANGED:
+ * it has another content by now. */
+static enum p2p_err
+read_on(struct content *c, void *out, size_t max, struct p2p_download_bytes *got)
+{
+    struct view v;
+    enum p2p_err err;
+
+    look(c->ts, c->id, &v);
+    if (v.err == P2P_OK)
+        return is_version_of(c, &v.root) ? open_complete(c->ts, &v, &c->fd)
+                                         : P2P_ERR_FILE_CHANGED;
+    if (v.err != P2P_ERR_BUSY)
+        return v.err;
+    err = read_running(c->ts, &v, c->reader, c->at, out, max, got);
+    return err == P2P_OK && !is_version_of(c, &got->root) ? P2P_ERR_FILE_CHANGED : err;
+}
+
 static ssize_t
 content_read(void *content, void *out, size_t max)
 {
     struct content *c = content;
     struct p2p_download_bytes got = {0};
-    enum p2p_err err = P2P_OK;
-    struct view v;
-
-    if (c->fd < 0) {
-        look(c->ts, c->id, &v);
-        err = v.err;
-        if (err == P2P_ERR_BUSY)
-            err = read_running(c->ts, &v, c->reader, c->at, out, max, &got);
-        else if (err == P2P_OK)
-            err = open_complete(c->ts, &v, &c->fd);
-    }
+    enum p2p_err err = c->fd < 0 ? read_on(c, out, max, &got) : P2P_OK;
     ssize_t n = c->fd >= 0 ? pread(c->fd, out, max, (off_t)c->at) : (ssize_t)got.count;
     if (err == P2P_ERR_BUSY)
         return 0;
@@ -267,6 +282,7 @@ reply_running(struct http_request *req, struct ui_transfers *ts, const char *nam
         return;
     }
     c->ts = ts;
+    c->root = head->root;
     c->fd = -1;
     snprintf(c->id, sizeof(c->id), "%s", http_param(req, "id"));
     p2p_hex_format(head->root.b, sizeof(head->root.b), tag);
