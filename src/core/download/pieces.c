@@ -104,7 +104,8 @@ fill_cell(const struct dl_senders *s, uint64_t first, uint64_t end,
     for (unsigned i = 1; i <= s->count; i++)
         if (of[i] > of[best])
             best = i;
-    out->done = looked > 0 ? (uint8_t)(here * 100 / looked) : 0;
+    if (looked > 0)
+        out->done = (uint8_t)(here * 100 / looked);
     out->sender = (int8_t)((int)best - 1);
 }
 
