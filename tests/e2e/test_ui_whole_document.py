@@ -7,6 +7,7 @@ import time
 import pytest
 
 from conftest import wait_until
+from p2pwire.web import Dashboard
 from ui_world import API, World
 
 pytestmark = pytest.mark.xdist_group("openapi")  # the operations that tests called are counted in one process
@@ -53,12 +54,15 @@ def test_every_operation_of_the_document_was_called(world):
     assert [f["name"] for f in world.json("GET", "/api/deleted")["files"]] == ["last.txt"]
     world.call("DELETE", "/api/versions/last.txt", 200)
     world.call("POST", "/api/rewind", 200, json={"folder": "", "at": int(time.time())})
+    code = world.json("POST", "/api/pair/code", 201)["code"]
+    world.api.check("POST", "/api/pair", Dashboard(world.http.url).request("POST", "/api/pair", json={"code": code}))
+    device = "/api/devices/" + world.json("GET", "/api/devices")["devices"][0]["id"]
+    world.call("PATCH", device, 200, json={"administrator": True})
+    world.call("DELETE", device, 200)
     success = {(m, t) for m, t, status in world.api.seen if status[0] == "2"}
     elsewhere = {
         ("GET", "/api/events"),
         ("GET", "/api/qr"),
-        ("POST", "/api/pair"),
-        ("DELETE", "/api/devices/{id}"),
         ("POST", "/api/owner/link"),
         ("POST", "/api/shares/confirm"),
         ("GET", "/open/{secret}"),
