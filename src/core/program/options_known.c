@@ -136,6 +136,7 @@ static const struct {
     {"verbose", FLAG | DAEMONS | COMMANDS},
     {"verify", DAEMONS | COMMANDS},
     {"web-dir", DAEMONS},
+    {"words", FLAG | COMMANDS},
     {"yes", FLAG | COMMANDS},
 };
 #define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))
