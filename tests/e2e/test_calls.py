@@ -156,6 +156,9 @@ def test_without_reach_nobody_is_at_the_door(suite):
     here.trust(CALLER)
     wait_until(lambda: here.http.get(f"/peers/{here.id}").status_code == 200, 60, "the registration")
     assert here.http.request("POST", f"/box/{here.id}", json=calls.call(CALLER, here.id)).status_code == 404
+    # It is away for who wants this path; nothing is said about its file.
+    run = suite.p2p("get", "f.bin", "--peer", here.id, "--discovery", here.registry.url, "--path", "relay", "--timeout", "2s", "--no-mdns")
+    assert run.returncode == 4 and "does not have" not in run.stderr, (run.returncode, run.stderr)
 
 
 def test_a_call_is_answered_once(here):
