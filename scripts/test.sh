@@ -56,7 +56,7 @@ end_to_end() {
     [ ${#names[@]} -le $RETRIED_MAX ] || return 1
     step "${#names[@]} tests failed beside others; fix those that pass alone:"
     printf '  %s\n' "${names[@]}"
-    $PYTHON -m pytest "${common[@]}" "${names[@]}"
+    $PYTHON -m pytest "${common[@]}" --no-skips "${names[@]}"
 }
 
 step "packages"

@@ -15,6 +15,7 @@ UNKNOWN_S = 60  # of a file that is not listed: early rather than last
 
 def pytest_addoption(parser):
     parser.addoption("--failed-to", metavar="FILE", help="write the ids of failed tests to FILE, one per line")
+    parser.addoption("--no-skips", action="store_true", help="a test that is skipped has failed")
     parser.addoption("--seconds-to", metavar="FILE", help="write how long each file took to FILE (tests/seconds.json)")
 
 
@@ -26,6 +27,14 @@ def pytest_configure(config):
         config.pluginmanager.register(FailedTests(path))
     if path := config.getoption("--seconds-to"):
         config.pluginmanager.register(Seconds(path))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """For tests that are run again: what was not tried has not passed."""
+    report = (yield).get_result()
+    if report.skipped and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
 
 
 @pytest.hookimpl(trylast=True)
