@@ -77,11 +77,32 @@ export const loadActivity = single(async () => {
 	changed('activity');
 });
 
+// Events come by another connection than answers: what they say of a transfer may be newer.
+const heard = new Map(); // for each transfer, the number of the last event about it
+let events = 0;
+const isNewer = (id, before) => (heard.get(id) ?? 0) > before;
+
 export const loadTransfers = single(async () => {
+	const before = events;
 	const list = await pages('transfers', 'transfers', 500);
-	state.transfers = { byId: new Map(list.map((one) => [one.id, one])), loaded: true };
+	const byId = new Map(list.map((one) => [one.id, one]));
+	for (const [id] of heard) {
+		if (!isNewer(id, before)) continue;
+		const one = state.transfers.byId.get(id);
+		if (one) byId.set(id, one);
+		else byId.delete(id);
+	}
+	state.transfers = { byId, loaded: true };
 	changed('transfers');
 });
+
+/** The transfer that a request answers with, which is applied unless an event was quicker. */
+export async function answered(request) {
+	const before = events;
+	const one = await request();
+	if (one && !isNewer(one.id, before)) putTransfer(one);
+	return one;
+}
 
 export const loadConfig = single(async () => {
 	state.config = await get('config');
@@ -105,7 +126,7 @@ const quietly = (f) => () =>
 		/* shown by the connection line; the next event retries */
 	});
 
-function applyTransfer(data) {
+function putTransfer(data) {
 	const { byId } = state.transfers;
 	if (data.removed) byId.delete(data.id);
 	else byId.set(data.id, data);
@@ -143,7 +164,11 @@ export function stall() {
 }
 
 const HANDLERS = {
-	transfer: applyTransfer,
+	transfer: (data) => {
+		events += 1;
+		heard.set(data.id, events);
+		putTransfer(data);
+	},
 	shared: applyShared,
 	downloads: applyDownloads,
 	peers: () => (state.peers.loaded || loadPeers.isRunning()) && quietly(loadPeers)(),

@@ -1,9 +1,8 @@
 import { api, post } from './api.js';
 import { button, para, visible } from './dom.js';
 import { bytes, clock } from './format.js';
-import { loadDownloads, loadTransfers } from './data.js';
+import { answered, apply, loadDownloads, loadTransfers } from './data.js';
 import { known, t } from './i18n.js';
-import { apply } from './data.js';
 import { changed, state } from './store.js';
 import { attempt, called, dialog, short, toast } from './ui.js';
 
@@ -125,9 +124,8 @@ async function begin(body) {
 export async function fetchFile({ root, name, size, peers }) {
 	const body = { filename: name, ...(root && { root, size }), ...(peers && from(peers)) };
 	return attempt(async () => {
-		const one = await begin(body);
+		const one = await answered(() => begin(body));
 		if (!one) return undefined;
-		apply('transfer', one);
 		if (state.view === 'transfers') return one; // the list itself shows it
 		toast(t('tr.begun', { name: visible(one.filename) }), {
 			group: 'begun',
@@ -144,10 +142,10 @@ export async function fetchFile({ root, name, size, peers }) {
 }
 
 export const act = (one, verb) =>
-	attempt(async () => apply('transfer', await post(`transfers/${one.id}/${verb}`)));
+	attempt(() => answered(() => post(`transfers/${one.id}/${verb}`)));
 export const change = (one, patch) =>
 	attempt(async () => {
-		apply('transfer', await api('PATCH', `transfers/${one.id}`, patch));
+		await answered(() => api('PATCH', `transfers/${one.id}`, patch));
 		await loadTransfers();
 	});
 

@@ -60,10 +60,27 @@ def test_a_message_over_a_dialog_can_be_pressed(world, page):
     page.wait(lambda: page.heading() == "Transfers")
 
 
+# The answer to the order comes late: events about the download were quicker.
+LATE = """
+const real = window.fetch;
+window.fetch = async (url, options) => {
+	const answer = await real(url, options);
+	if (options?.method !== 'POST' || !String(url).endsWith('/transfers')) return answer;
+	window.fetch = real;
+	await new Promise((resolve) => { window.goOn = resolve; });
+	setTimeout(() => { window.isOver = true; }, 200);
+	return answer;
+};"""
+
+
 def test_what_is_here_already_is_downloaded_again_only_after_a_question(world, page):
     page.open("search").live().one("#search-box").send_keys("song 2")
+    page.js(LATE)
     page.press("Download: song 2.flac")
     wait_until(lambda: (world.near.downloads / "song 2.flac").exists(), what="downloaded")
+    wait_until(lambda: page.all("[aria-label=\"Download again: song 2.flac\"]"), what="it is here")
+    page.js("window.goOn()")
+    wait_until(lambda: page.js("return window.isOver"), what="the late answer is used")
     page.press("Download again: song 2.flac")
     page.press("Cancel", "dialog[open]")
     page.no_dialog()
