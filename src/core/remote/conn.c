@@ -94,8 +94,7 @@ open_path(struct p2p_conn *conn, const struct p2p_conn_options *opt,
         conn->fd = way.fd;
         conn->path = way.kind;
         conn->shake_rtt_us = way.rtt_us;
-        /* A peer that reads no box is away; NOT_FOUND would be said of its file. */
-        return err == P2P_ERR_NOT_FOUND && !conn->is_guest ? P2P_ERR_UNREACHABLE : err;
+        return err;
     }
     err = p2p_net_connect_or_stop(&opt->addr, p2p_now_ms() + timeout_ms,
                                   p2p_stop_fd(conn->stop), &conn->fd);

@@ -205,7 +205,8 @@ verdict(const struct race *race)
     for (size_t i = 0; i < race->ladder.started; i++)
         if (may_pass(race->at[i].err))
             return race->at[i].err;
-    return race->at[0].err;
+    /* A peer that reads no box is away; NOT_FOUND would be said of its file. */
+    return race->at[0].err == P2P_ERR_NOT_FOUND ? P2P_ERR_UNREACHABLE : race->at[0].err;
 }
 
 /* Stops and joins all racers; closes their connections but that of the winner. */

@@ -124,6 +124,16 @@ class Taps:
         self.phone.press(label, css)
         self.count += 1
 
+    def tap_row(self, name, css):
+        """The row may be drawn anew while it is looked at."""
+
+        def touch():
+            self.phone.row(name).find_element("css selector", css).click()
+            return True
+
+        self.phone.wait(touch, what=f"{css} of {name}")
+        self.count += 1
+
     def look(self, name):
         """Keeps a picture, and reads what the page says."""
         PICTURES.mkdir(parents=True, exist_ok=True)
@@ -164,8 +174,7 @@ def first_tasks(world, address, code, folder):
         person.tap("Download: wedding film.webm")
         phone.see("Completed", 60)
         person.tap("Downloads", ".nav")
-        phone.row("wedding film.webm").find_element("css selector", ".open").click()
-        person.count += 1
+        person.tap_row("wedding film.webm", ".open")
         phone.wait(lambda: phone.js("return document.querySelector('.stage video')?.videoWidth"), 60, "the film")
         person.look("3 film")
 
@@ -174,8 +183,7 @@ def first_tasks(world, address, code, folder):
         for allowed in (False, True):
             phone.row("Holiday")
             person.task()
-            phone.row("Holiday").find_element("css selector", ".more").click()
-            person.count += 1
+            person.tap_row("Holiday", ".more")
             person.tap("Send", "dialog[open]")
             if not allowed:
                 phone.see("Only an administrator can do this.")
