@@ -154,6 +154,7 @@ def test_a_sound_is_heard_while_it_downloads_and_its_pieces_are_shown(world, dri
 
 
 def test_cancel_asks_then_clears(world, page, slow):
+    slow.delay = 3  # it does not end before the question was answered
     page.open("transfers")
     begin(world, slow)
     page.act("slow.bin", "cancel")
