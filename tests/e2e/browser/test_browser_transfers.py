@@ -24,7 +24,7 @@ RESULTS = 'section[aria-label="Results"] .row'
 class SlowFile(Server):
     """A slow source, so that a transfer can be watched."""
 
-    delay = 0.15
+    delay = 0.5
 
     def on_get(self, connection, request):
         time.sleep(self.delay)
