@@ -175,7 +175,7 @@ ask_rest(struct fetch *f)
     return err;
 }
 
-/* ---- Giving up on chunks that another connection has delivered ---- */
+/* ---- Giving up on chunks ---- */
 
 static enum p2p_err
 cancel_request(struct fetch *f, struct request *r)
@@ -201,33 +201,19 @@ cancel_slot(struct fetch *f, unsigned slot)
     return err;
 }
 
-static enum p2p_err
-cancel_lost(struct fetch *f)
+/* True for a chunk that has come over another connection meanwhile. Parked chunks are
+ * handled when they are collected. */
+static bool
+is_lost(const struct fetch *f, unsigned slot) P2P_REQUIRES(p2p_dl_lock)
 {
-    struct p2p_download *dl = f->w->dl;
-    enum p2p_err err = P2P_OK;
+    const struct fetch_slot *s = &f->slots[slot];
 
-    for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
-        if (f->slots[i].buf == NULL || f->slots[i].offer != FRONTIER_REFUSED)
-            continue; /* parked chunks are handled when they are collected */
-        p2p_lock(&dl->lock);
-        bool lost = p2p_plan_is_done(&dl->file->plan, f->slots[i].chunk);
-        if (lost)
-            p2p_plan_give_back(&dl->file->plan, f->w->lane, f->slots[i].chunk);
-        p2p_unlock(&dl->lock);
-        if (!lost)
-            continue;
-        err = cancel_slot(f, i);
-        p2p_lock(&dl->lock);
-        p2p_fetch_release_slot(f, i);
-        p2p_unlock(&dl->lock);
-    }
-    return err;
+    return s->buf != NULL && s->offer == FRONTIER_REFUSED &&
+           p2p_plan_is_done(&f->w->dl->file->plan, s->chunk);
 }
 
-/* ---- Giving up on chunks that are in the way of a reader ---- */
-
-/* True for a chunk of which nothing has arrived, and which can wait. */
+/* True for a chunk of which nothing has arrived, and which can wait: a reader has
+ * moved, and needs others. */
 static bool
 gives_way(const struct fetch *f, unsigned slot) P2P_REQUIRES(p2p_dl_lock)
 {
@@ -237,25 +223,28 @@ gives_way(const struct fetch *f, unsigned slot) P2P_REQUIRES(p2p_dl_lock)
            p2p_plan_should_yield(&f->w->dl->file->plan, f->w->lane, s->chunk);
 }
 
-/* A reader has moved: the connection takes what it needs in place of what can wait. */
+/* Gives these chunks up. With `takes_next`, another one takes the place of each at
+ * once, so that no more give way than are needed. */
 static enum p2p_err
-give_way(struct fetch *f)
+give_up(struct fetch *f, bool (*is_given_up)(const struct fetch *f, unsigned slot),
+        bool takes_next)
 {
     struct p2p_download *dl = f->w->dl;
     enum p2p_err err = P2P_OK;
 
     for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
         p2p_lock(&dl->lock);
-        bool is_late = gives_way(f, i);
-        if (is_late)
+        bool ends = is_given_up(f, i);
+        if (ends)
             p2p_plan_give_back(&dl->file->plan, f->w->lane, f->slots[i].chunk);
         p2p_unlock(&dl->lock);
-        if (!is_late)
+        if (!ends)
             continue;
         err = cancel_slot(f, i);
         p2p_lock(&dl->lock);
         p2p_fetch_release_slot(f, i);
-        (void)take_chunk(f);
+        if (takes_next)
+            (void)take_chunk(f);
         p2p_unlock(&dl->lock);
     }
     return err;
@@ -274,9 +263,9 @@ refill(struct fetch *f)
     }
     p2p_unlock(&dl->lock);
     if (doubled)
-        err = cancel_lost(f);
+        err = give_up(f, is_lost, false);
     if (err == P2P_OK && has_readers)
-        err = give_way(f);
+        err = give_up(f, gives_way, true);
     if (err == P2P_OK)
         err = ask_rest(f);
     return err == P2P_OK ? p2p_conn_flush(f->w->conn) : err;
