@@ -279,10 +279,7 @@ download_all(struct inbox_command *c, const cJSON *offer, const struct cli_peer 
         if (err == P2P_OK && done == before)
             err = P2P_ERR_PROTOCOL;
     }
-    if (err == P2P_ERR_CANCELLED)
-        cli_say("stopped; what was downloaded is kept: run the same command again to "
-                "resume");
-    return p2p_err_exit_status(err);
+    return cli_download_ended(err);
 }
 
 static int

@@ -338,10 +338,7 @@ download_all(struct receive_command *c)
 
     for (size_t i = 0; i < c->count && err == P2P_OK; i++)
         err = download(c, &c->items[i]);
-    if (err == P2P_ERR_CANCELLED)
-        cli_say("stopped; what was downloaded is kept: run the same command again to "
-                "resume");
-    return p2p_err_exit_status(err);
+    return cli_download_ended(err);
 }
 
 /* A peer that was started for this transfer alone is of no use later. */
@@ -446,10 +443,7 @@ receive_from_link(struct receive_command *c)
         return cli_fail(P2P_ERR_CANCELLED, "nothing was written");
     if ((err = make_folders(c)) == P2P_OK)
         err = download_link(c);
-    if (err == P2P_ERR_CANCELLED)
-        cli_say("stopped; what was downloaded is kept: run the same command again to "
-                "resume");
-    return p2p_err_exit_status(err);
+    return cli_download_ended(err);
 }
 
 static int

@@ -46,6 +46,15 @@ cli_fail(enum p2p_err err, const char *format, ...)
     return p2p_err_exit_status(err);
 }
 
+int
+cli_download_ended(enum p2p_err err)
+{
+    if (err == P2P_ERR_CANCELLED)
+        cli_say("stopped; what was downloaded is kept: run the same command again to "
+                "resume");
+    return p2p_err_exit_status(err);
+}
+
 const char *
 cli_text(const char *text, char out[CLI_TEXT])
 {

@@ -26,6 +26,9 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same; returns the exit status of the error. */
 int cli_fail(enum p2p_err err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The exit status of downloads that ended with `err`. After a stop, says that the same
+ * command goes on. */
+int cli_download_ended(enum p2p_err err);
 
 /* ---- Text for people ---- */
 
