@@ -145,8 +145,9 @@ p2p_journal_reserve_ahead(struct p2p_journal *j)
         return P2P_OK;
     if ((err = check_room(j->fd, to - j->reserved, j->info.keep_free)) != P2P_OK)
         return err;
-    if (fallocate(j->fd, 0, 0, (off_t)to) < 0 && errno != EOPNOTSUPP &&
-        errno != ENOSYS && errno != EINTR && errno != EINVAL)
+    /* Not from the start again: that would look at all that has been written. */
+    if (fallocate(j->fd, 0, (off_t)j->reserved, (off_t)(to - j->reserved)) < 0 &&
+        errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR && errno != EINVAL)
         return p2p_err_from_errno(errno);
     j->reserved = to;
     return P2P_OK;
