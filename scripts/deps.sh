@@ -20,6 +20,9 @@ BENCH="nginx-light curl aria2 rsync wrk opentracker linux-perf iproute2 openssl"
 PROOF="frama-c-base why3 z3"
 # Chroots of other systems, packages, images: what the long tests build.
 PLATFORMS="mmdebstrap debhelper lintian fakeroot buildah qemu-user-static musl-tools prometheus nodejs npm"
+# Of all these, packages whose commands often come from elsewhere, with packages that conflict with Debian's. If the
+# commands are there, Debian's package is not asked for.
+ELSEWHERE="nodejs=node npm=npm caddy=caddy rclone=rclone prometheus=prometheus,promtool"
 
 sets=() yes=no mode=
 for word in "$@"; do
@@ -56,18 +59,28 @@ fi
 
 # One name may stand for several architectures.
 installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null | sed -n 's/^installed //p' || true)
-missing=()
+comes_from_elsewhere() {
+    local row
+    for row in $ELSEWHERE; do
+        # shellcheck disable=SC2046 # several commands
+        if [ "${row%%=*}" = "$1" ]; then has_all $(tr , ' ' <<<"${row#*=}"); return; fi
+    done
+    return 1
+}
+has_all() {
+    local command
+    for command in "$@"; do command -v "$command" >/dev/null || return 1; done
+}
+missing=() present=()
 for package in "${wanted[@]}"; do
-    grep -qxF "$package" <<<"$installed" || missing+=("$package")
+    if grep -qxF "$package" <<<"$installed"; then present+=("$package")
+    elif ! comes_from_elsewhere "$package"; then missing+=("$package")
+    fi
 done
 
-# The installed packages, and the libraries that they need.
-present=() libraries=()
-look_at_installed() {
-    local package
-    for package in "${wanted[@]}"; do
-        case " ${missing[*]-} " in *" $package "*) ;; *) present+=("$package") ;; esac
-    done
+# The libraries that the installed packages need.
+libraries=()
+look_at_libraries() {
     [ ${#present[@]} -gt 0 ] || return 0
     # shellcheck disable=SC2016 # the fields are for dpkg-query
     mapfile -t libraries < <(dpkg-query -W -f='${Depends}, ${Pre-Depends}\n' "${present[@]}" 2>/dev/null |
@@ -86,7 +99,7 @@ newer_versions() {
 }
 
 if [ "$mode" = report ]; then
-    look_at_installed
+    look_at_libraries
     newer=$(newer_versions)
     if [ -n "$newer" ]; then
         echo "Newer packages are available (scripts/deps.sh --upgrade installs them):"
@@ -117,6 +130,6 @@ fi
 install() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; }
 [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
 if [ "$mode" = upgrade ]; then
-    look_at_installed
+    look_at_libraries
     install --only-upgrade "${present[@]}" "${libraries[@]}"
 fi

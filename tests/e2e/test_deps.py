@@ -5,7 +5,9 @@
 import json
 import os
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +129,45 @@ def test_with_a_set_it_installs_what_is_missing_and_nothing_else(fake):
     assert len(installs) == 1 and installs[0][-1] == "libzstd-dev"
     assert not [word for word in installs[0][1:-1] if not word.startswith("-") and word != "install"]
     assert "--only-upgrade" not in installs[0]
+
+
+@pytest.fixture
+def bare(fake):
+    """Only the fakes, and the ordinary tools that the script uses, are in PATH."""
+    tools = Path(fake["FAKE"]) / "tools"
+    tools.mkdir()
+    for tool in ("awk", "basename", "bash", "cat", "env", "grep", "sed", "sort", "tr", "xargs"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    return {**fake, "PATH": f"{fake['FAKE']}/fake:{tools}"}
+
+
+def add_commands(fake, *names):
+    for name in names:
+        write(fake, f"fake/{name}", "#!/bin/sh\n")
+        Path(fake["FAKE"], "fake", name).chmod(0o755)
+
+
+@pytest.mark.parametrize("package, commands", [("npm", ["npm"]), ("nodejs", ["node"]), ("prometheus", ["prometheus", "promtool"])])
+def test_a_command_from_elsewhere_is_enough(bare, package, commands):
+    """The nodejs of other people brings npm, and conflicts with Debian's npm."""
+    write(bare, "missing", package)
+    for command in commands:
+        asked = deps(bare, "platforms", "--report")
+        assert asked.returncode == 1 and asked.stdout.split()[-1] == package
+        add_commands(bare, command)
+    write(bare, "current", "")
+    for words in (("platforms", "--report"), ("platforms", "--yes"), ("platforms", "--upgrade")):
+        done = deps(bare, *words)
+        assert done.returncode == 0 and "Missing" not in done.stdout + done.stderr, done.stderr
+    assert not [call for call in calls(bare, "apt-get") if package in call.split()]
+
+
+def test_a_command_does_not_replace_a_package_with_more_than_it(bare):
+    """gcc is nothing without the headers and libraries that its package depends on."""
+    write(bare, "missing", "gcc")
+    add_commands(bare, "gcc")
+    done = deps(bare, "build", "--report")
+    assert done.returncode == 1 and done.stdout.split()[-1] == "gcc"
 
 
 def test_with_a_set_it_does_not_look_for_newer_ones(fake):
