@@ -40,6 +40,7 @@ _p2p_value() { # completes the value of option $1; false when it takes none we k
     --*-dir) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
     --config | --snapshot | --allow-peers | --relay-secret-file | --output | -o | --tls-cert | --tls-key | --ca-file)
         compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -f -- "$cur") ;;
+    --offers) _p2p_offer < <(printf '%s\n' all known none) ;;
     --log-level) _p2p_offer < <(printf '%s\n' error warn info debug) ;;
     --log-format) _p2p_offer < <(printf '%s\n' text json) ;;
     --device-kind) _p2p_offer < <(printf '%s\n' laptop desktop phone server tablet unknown) ;;
@@ -73,7 +74,9 @@ _p2p_argument() { # of a command: a verb, or what the verb is about
     mirror:3:*) _p2p_names mirrors ;;
     share:3:add) _p2p_paths -d ;;
     share:3:rm | share:3:confirm) _p2p_names folders ;;
+    inbox:3:accept | inbox:3:decline) _p2p_names offers ;;
     link:*:new) _p2p_names shared ;;
+    link:3:revoke) _p2p_names links ;;
     folder:3:private | folder:3:public | versions:3:purge) _p2p_names shared ;;
     unfinished:3:remove) _p2p_names unfinished ;;
     config:3:get | config:3:set | config:3:unset) _p2p_names settings ;;

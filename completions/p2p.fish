@@ -63,6 +63,8 @@ function __p2p_value
             __fish_complete_directories $argv[3] ''
         case --config --snapshot --allow-peers --relay-secret-file --output -o --tls-cert --tls-key --ca-file
             __p2p_paths $argv[3]
+        case --offers
+            printf '%s\n' all known none
         case --log-level
             printf '%s\n' error warn info debug
         case --log-format
@@ -118,6 +120,10 @@ function __p2p_command # words of p2p before the current one, and that one
                 __fish_complete_directories $word ''
             case 'share:3:rm' 'share:3:confirm'
                 __p2p_names $words[1] folders "$word"
+            case 'inbox:3:accept' 'inbox:3:decline'
+                __p2p_names $words[1] offers "$word"
+            case 'link:3:revoke'
+                __p2p_names $words[1] links "$word"
             case 'link:*:new'
                 __p2p_names $words[1] shared "$word"
             case 'folder:3:private' 'folder:3:public' 'versions:3:purge'

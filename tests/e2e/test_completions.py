@@ -55,6 +55,7 @@ def world(module_suite, installed, tmp_path_factory):
     env = environment(home)
     added = subprocess.run([BIN / "p2p", "mirror", "add", "Kitchen/photos", "--to", "copy", "--no-mdns", "--json"], env=env, cwd=home, capture_output=True, text=True, check=False)
     MIRROR.append(json.loads(added.stdout)["id"])
+    subprocess.run([BIN / "p2p", "link", "new", "Pictures/sea.png", "--insecure-link"], env=env, cwd=home, capture_output=True, check=True)
     env |= {
         "PATH": f"{installed / 'bin'}:/usr/bin:/bin", "XDG_DATA_DIRS": f"{installed / 'share'}:/usr/share",
         "TERM": "dumb", "LC_ALL": "C.UTF-8", "BIN": str(installed / "bin"),
@@ -161,6 +162,8 @@ LINES = [
     ("p2p mirror add x --to a\\ fo", ["p2p", "mirror", "add", "x", "--to", "a folder"]),
     ("p2p inbox always Kit", ["p2p", "inbox", "always", "Kitchen"]),
     ("p2p link rev", ["p2p", "link", "revoke"]),
+    ("p2p link revoke ", ["p2p", "link", "revoke", "1"]),
+    ("p2p-peer --offers kn", ["p2p-peer", "--offers", "known"]),
     ("p2p link new Pictures/s", ["p2p", "link", "new", "Pictures/sea.png"]),
     ("p2p send --save", ["p2p", "send", "--save-as"]),
     ("p2p receive 7-guit", ["p2p", "receive", "7-guitar-"]),
@@ -241,7 +244,7 @@ def test_ids_complete_where_they_begin_so(module_suite, world):
 def test_tab_makes_nothing_and_says_nothing(module_suite, tmp_path):
     """No identity, no question, no error, even if no registry answers."""
     env = {**environment(tmp_path), "P2P_DISCOVERY": "http://127.0.0.1:9"}
-    for words in (["peers"], ["peers", "x"], ["files"], ["files", "x"], ["files", "\\"], ["peers", "\x1b"]):
+    for words in (["peers"], ["peers", "x"], ["files"], ["files", "x"], ["files", "\\"], ["peers", "\x1b"], ["links"], ["offers"]):
         assert names(module_suite, env, *words) == []
     assert list(tmp_path.iterdir()) == []
 

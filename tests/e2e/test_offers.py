@@ -69,6 +69,9 @@ def test_a_folder_and_a_text_by_the_command_line(world):
     offer = world.waiting()
     assert (offer["count"], offer["size"], offer["name"]) == (2, len(PHOTO) + len(NOTE), "Study")
     assert "2 files" in world.p2p("kitchen", "inbox")
+    whole, short = offer["id"], offer["id"][:8]  # what the Tab key offers
+    for word, found in (("", short), (short[:3], short), (whole[:9], whole), ("x", None)):
+        assert world.p2p("kitchen", "complete", "offers", word).split() == ([found] if found else [])
     assert not (world.folder / "kitchen" / "out").exists()  # it costs nothing until it is accepted
     out = world.p2p("kitchen", "inbox", "accept", offer["id"][:8], "--output-dir", "out")
     assert "Look at this" in out
@@ -76,6 +79,7 @@ def test_a_folder_and_a_text_by_the_command_line(world):
     got = world.folder / "kitchen" / "out" / "Trip"
     assert (got / "day 1" / "photo.jpg").read_bytes() == PHOTO and (got / "note.txt").read_bytes() == NOTE
     assert world.inbox()[0]["state"] == "accepted" and world.inbox()[0]["taken"]
+    assert world.p2p("kitchen", "complete", "offers") == ""  # none waits
 
 
 def test_declined_and_always(world):

@@ -28,8 +28,8 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p complete",
-    "[options] peers|files|codes|shared|deleted|folders|mirrors|unfinished|settings "
-    "[BEGINNING]",
+    "[options] peers|files|codes|shared|deleted|folders|mirrors|unfinished|settings|"
+    "links|offers [BEGINNING]",
     "Lists what begins so; for the completions of the shells.", options,
     sizeof(options) / sizeof(options[0])};
 

@@ -8,10 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/ask/share_folders.h"
 #include "cli/machine/shared.h"
+#include "p2p/control.h"
+#include "p2p/crypto.h"
 #include "p2p/journal.h"
+#include "p2p/links.h"
 #include "p2p/log.h"
 #include "p2p/mirror.h"
 #include "p2p/name.h"
@@ -19,7 +23,7 @@
 #include "p2p/settings.h"
 #include "p2p/versions.h"
 
-enum { NAMES_MAX = 1000, NAME_CAP = 2 * P2P_NAME_MAX + 3 };
+enum { NAMES_MAX = 1000, NAME_CAP = 2 * P2P_NAME_MAX + 3, ASK_MS = 1000, ID_SHOWN = 8 };
 
 struct offer {
     const struct cli_own *own;
@@ -173,6 +177,51 @@ offer_mirrors(const struct offer *o)
 }
 
 static void
+offer_links(const struct offer *o)
+{
+    struct p2p_links_row *rows = NULL;
+    size_t count = 0;
+    char id[24];
+
+    if (p2p_links_list(o->own->common->keys_dir, &rows, &count) == P2P_OK)
+        for (size_t i = 0; i < count; i++) {
+            snprintf(id, sizeof(id), "%llu", (unsigned long long)rows[i].id);
+            offer(o, id);
+        }
+    if (rows != NULL)
+        p2p_wipe(rows, count * sizeof(*rows));
+    free(rows);
+}
+
+/* What other devices offer and nobody has answered, by the first digits of its id, as
+ * `p2p inbox` shows it. Only a running p2p-peer knows. */
+static void
+offer_offers(const struct offer *o)
+{
+    cJSON *request = cli_object(), *answer = NULL;
+    const cJSON *row;
+    char id[ID_SHOWN + 1];
+    int fd = -1;
+
+    cli_put_text(request, "verb", "inbox.list");
+    if (p2p_control_connect(o->own->common->keys_dir, &fd) == P2P_OK &&
+        p2p_control_ask(fd, request, ASK_MS, &answer, NULL, 0) != P2P_OK)
+        p2p_log_debug("event=complete error=offers");
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(answer, "offers"))
+    {
+        const char *text = cli_text_in(row, "id"), *state = cli_text_in(row, "state");
+        if (text == NULL || state == NULL || strcmp(state, "waiting") != 0)
+            continue;
+        snprintf(id, sizeof(id), "%.*s", ID_SHOWN, text);
+        offer(o, strlen(o->beginning) > ID_SHOWN ? text : id);
+    }
+    cJSON_Delete(answer);
+    cJSON_Delete(request);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void
 take_unfinished(void *arg, const struct p2p_unfinished *unfinished)
 {
     if (unfinished->is_known)
@@ -211,6 +260,7 @@ static const struct {
     {"shared", offer_all_shared},     {"deleted", offer_all_deleted},
     {"folders", offer_folders},       {"mirrors", offer_mirrors},
     {"unfinished", offer_unfinished}, {"settings", offer_settings},
+    {"links", offer_links},           {"offers", offer_offers},
 };
 
 bool

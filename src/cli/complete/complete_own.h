@@ -13,7 +13,8 @@ struct cli_own {
 
 /* The kinds: "shared" (files and folders of the shared folders, up to the next '/'),
  * "deleted" (files that can be restored), "folders" (shared folders), "mirrors",
- * "unfinished" (downloads) and "settings". False for another kind. */
+ * "unfinished" (downloads), "settings", "links" and "offers" (of other devices). False
+ * for another kind. */
 bool cli_offer_own(const struct cli_own *own, const char *kind, const char *beginning);
 
 #endif
