@@ -162,12 +162,13 @@ $(foreach t,$(TESTS),$(eval $(call unit_test,$(t))))
 # Each test prints cmocka's own lines; the first failing program stops the run. With -j several
 # run at once (add -O to keep their lines together). RUNNER starts them: an emulator, for another machine.
 RUNNER ?=
-# A program that does not end is ended after so many seconds.
+# A program that does not end is ended after so many seconds; what it waits for may take half of them
+# (tests/unit/patience.h).
 LIMIT_S ?= 600
 CHECKS := $(addprefix check/,$(TESTS))
 check: $(if $(T),$(addprefix check/,$(T)),$(CHECKS))
 $(CHECKS): check/%: $(B)/tests/%
-	$(Q)echo "== $<"; timeout --foreground -k 10 $(LIMIT_S) $(RUNNER) $<
+	$(Q)echo "== $<"; LIMIT_S=$(LIMIT_S) timeout --foreground -k 10 $(LIMIT_S) $(RUNNER) $<
 
 include tests/fuzz/fuzz.mk tests/bench/bench.mk
 

@@ -11,6 +11,7 @@
 #include "p2p/download.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
+#include "patience.h"
 
 #define CHUNK     P2P_CHUNK_SIZE_MIN
 #define SIZE      (3 * P2P_MIB + 777)
@@ -31,7 +32,7 @@ struct fixture {
     struct p2p_download_options opt;
     struct p2p_download *dl;
     struct p2p_download_status last;
-    bool mounted, checked;
+    bool mounted;
 };
 
 static UNUSED_OK void
@@ -142,8 +143,9 @@ static UNUSED_OK void
 wait_for_state(struct fixture *f, enum p2p_download_state wanted)
 {
     struct p2p_download_status status;
+    uint64_t end_ms = patience_end_ms();
 
-    for (int i = 0; i < 1000; i++) {
+    while (p2p_now_ms() < end_ms) {
         p2p_download_status(f->dl, &status);
         if (status.state == wanted)
             return;

@@ -20,10 +20,10 @@
 #include "p2p/msg.h"
 #include "p2p/net.h"
 #include "p2p/tree.h"
+#include "patience.h"
 #include "test_keys.h"
 
 #define TIMEOUT_MS 20000
-#define OTHER_MS   60000
 
 struct link {
     struct fake_peer *peer;
@@ -41,7 +41,7 @@ struct link {
 static bool
 read_some(struct link *l, void *out, size_t len)
 {
-    for (int i = 0; i < TIMEOUT_MS / 100; i++) {
+    for (int i = 0; i < patience_ms() / 100; i++) {
         struct pollfd pfd = {.fd = l->fd, .events = POLLIN};
         if (l->peer->stop)
             return false;
@@ -236,6 +236,15 @@ send_data(struct link *l, uint32_t req, const uint8_t *bytes, size_t len,
            !(m->drop_every > 0 && l->sent > m->drop_every) && !l->peer->stop;
 }
 
+static void
+await_tried(const struct fake_peer *p, const struct fake_peer *other)
+{
+    uint64_t end_ms = patience_end_ms();
+
+    while (!other->was_tried && !p->stop && p2p_now_ms() < end_ms)
+        usleep(2000);
+}
+
 static bool
 answer_get(struct link *l, const struct p2p_msg *q)
 {
@@ -246,6 +255,8 @@ answer_get(struct link *l, const struct p2p_msg *q)
 
     atomic_fetch_add(&l->peer->gets, 1);
     l->peer->was_tried = true;
+    for (unsigned i = 0; i < m->together_count; i++)
+        await_tried(l->peer, &m->together[i]);
     if (file == NULL)
         return refuse(l, q->req, 1);
     if (m->change_after > 0 && l->peer->sent > m->change_after)
@@ -359,23 +370,14 @@ serve_one(struct link *l)
     return len == 0 || (p2p_msg_parse(plain, len, &msg) == P2P_OK && answer(l, &msg));
 }
 
-static void
-await_other(const struct fake_peer *p)
-{
-    const struct fake_peer *other = p->manners.hello_after;
-    uint64_t until_ms = p2p_now_ms() + OTHER_MS;
-
-    while (other != NULL && !other->was_tried && !p->stop && p2p_now_ms() < until_ms)
-        usleep(2000);
-}
-
 static void *
 link_main(void *arg)
 {
     struct link *l = arg;
     struct fake_peer *p = l->peer;
 
-    await_other(p);
+    if (p->manners.hello_after != NULL)
+        await_tried(p, p->manners.hello_after);
     usleep(p->manners.hello_delay_ms * 1000);
     if (shake(l)) {
         while (!p->stop && serve_one(l)) {

@@ -46,6 +46,10 @@ struct fake_manners {
      * long as that. So the other peer is first on a machine of any speed. */
     const struct fake_peer *hello_after;
     unsigned hello_delay_ms;
+    /* No DATA leaves before each of these peers was asked for bytes, or was left. So
+     * all of them take part on a machine of any speed. */
+    const struct fake_peer *together;
+    unsigned together_count;
     bool not_found;
     const char *name; /* the name in INFO; NULL: the peer does not know INFO? */
 };

@@ -8,10 +8,11 @@
 #include "p2p/log.h"
 #include "p2p/share.h"
 #include "p2p/tree.h"
+#include "patience.h"
 #include "scratch.h"
 
 /* Hashing runs at idle priority: it gets only the time that other programs leave. */
-#define IDLE_MS  600000
+#define IDLE_MS patience_ms()
 #ifndef QUIET_MS
 #define QUIET_MS 50
 #endif

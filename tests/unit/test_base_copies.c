@@ -13,6 +13,7 @@
 #include "core/keep/versions_internal.h"
 #include "p2p/share.h"
 #include "path_fixture.h"
+#include "patience.h"
 
 struct world {
     struct fixture f;
@@ -41,7 +42,7 @@ close_world(struct world *w)
 static void
 follow(struct world *w)
 {
-    assert_int_equal(p2p_share_wait_idle(w->share, 60000), P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(w->share, patience_ms()), P2P_OK);
     assert_int_equal(p2p_versions_follow(w->v, w->share), P2P_OK);
 }
 
@@ -354,7 +355,7 @@ a_pass_can_be_ended(void **state)
     follow(&w);
     put(&w, "a", "a second content");
     put(&w, "b", "new");
-    assert_int_equal(p2p_share_wait_idle(w.share, 60000), P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(w.share, patience_ms()), P2P_OK);
     p2p_versions_cancel(w.v);
     assert_int_equal(p2p_versions_follow(w.v, w.share), P2P_ERR_CANCELLED);
     assert_int_equal(

@@ -42,14 +42,24 @@ sizes_around_chunks(void **state)
     }
 }
 
+/* All of them join before the first one delivers. */
+static void
+share_the_work(struct fixture *f, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        f->peers[i].manners.together = f->peers;
+        f->peers[i].manners.together_count = count;
+    }
+}
+
 static void
 four_sources_share_the_work(void **state)
 {
     struct fixture *f = *state;
 
     for (int i = 0; i < 4; i++)
-        f->peers[i].manners.bytes_per_s =
-            512 << 10; /* enough time for all sources to join */
+        f->peers[i].manners.bytes_per_s = 512 << 10;
+    share_the_work(f, 4);
     start_peers(f, 4);
     download(f, P2P_OK);
     assert_complete(f);
@@ -78,10 +88,9 @@ a_dying_source_costs_little(void **state)
         f->peers[i].manners.bytes_per_s = 4 << 20;
     f->peers[0].manners.die_after = f->size / 8;
     start_peers(f, 2);
-    uint64_t began = p2p_now_ms();
     download(f, P2P_OK);
     assert_complete(f);
-    assert_true(p2p_now_ms() - began < 20000);
+    assert_true(f->last.received <= f->size + f->size / 8 + 4 * CHUNK);
 }
 
 static void
@@ -114,14 +123,17 @@ a_slow_source_is_helped_out_in_the_end(void **state)
 {
     struct fixture *f = *state;
 
-    f->peers[0].manners.bytes_per_s = 10000; /* more than a second per chunk */
+    /* Each of its four connections holds at least four chunks, for which it alone would
+     * need longer than anybody waits. */
+    f->peers[0].manners.bytes_per_s = 2 * CHUNK * 1000ull / (unsigned)patience_ms();
     f->peers[1].manners.bytes_per_s = 16 << 20;
+    f->opt.timeout_ms = 2 * patience_ms();
+    share_the_work(f, 2);
     start_peers(f, 2);
-    uint64_t began = p2p_now_ms();
+    uint64_t end_ms = patience_end_ms();
     download(f, P2P_OK);
     assert_complete(f);
-    /* Each of its four connections held at least four chunks: alone it needs 20 s. */
-    assert_true(p2p_now_ms() - began < 10000);
+    assert_true(p2p_now_ms() < end_ms);
 }
 
 /* Another source takes the chunks of a silent one while there is other work; the silent
@@ -202,29 +214,39 @@ nobody_there_is_said(void **state)
     download(f, P2P_ERR_UNREACHABLE);
 }
 
-/* Aborts at random points until the download succeeds; what was there is not downloaded
- * again. */
+static bool
+has_verified(struct fixture *f, uint64_t bytes)
+{
+    struct p2p_download_status status;
+
+    p2p_download_status(f->dl, &status);
+    return status.verified >= bytes || status.state == P2P_DL_COMPLETED;
+}
+
+/* Aborts early, at any step, and later with more of the file each time, until the
+ * download succeeds; what was there is not downloaded again. */
 static void
 resumes_after_aborts(void **state)
 {
     struct fixture *f = *state;
 
-    f->peers[0].manners.bytes_per_s = 8 << 20;
+    f->peers[0].manners.bytes_per_s = 1 << 20;
     start_peers(f, 1);
-    for (unsigned round = 0; round < 50; round++) {
+    for (unsigned i = 0; i < 8 && f->last.state != P2P_DL_COMPLETED; i++) {
         begin(f);
-        usleep(20000 + 17000 * (round % 5) +
-               10000 * round); /* the last try has enough time */
+        if (i < 4)
+            usleep(10000 + 17000 * i);
+        else
+            AWAIT(has_verified(f, f->size * (i - 3) / 5));
         p2p_download_free(f->dl);
         f->dl = NULL;
-        if (f->last.state == P2P_DL_COMPLETED)
-            break;
     }
-    assert_int_equal(f->last.state, P2P_DL_COMPLETED);
-    f->checked = true;
+    uint64_t sent = f->peers[0].sent;
+    assert_true(sent >= f->size * 4 / 5 && sent < 3 * f->size);
+    if (f->last.state != P2P_DL_COMPLETED) /* which it can be on a busy machine */
+        download(f, P2P_OK);
     assert_complete(f);
-    assert_true(f->peers[0].sent <
-                3 * f->size); /* at most 16 x 4 chunks are in flight at a time */
+    assert_true(f->peers[0].sent - sent < f->size / 2);
 }
 
 static void
@@ -303,6 +325,7 @@ smaller_chunks_at_another_source(void **state)
     f->peers[0].manners.bytes_per_s = 4 << 20;
     f->peers[1].manners.bytes_per_s = 4 << 20;
     f->chunk_sizes[0] = 4 * CHUNK;
+    share_the_work(f, 2);
     start_peers(f, 2);
     download(f, P2P_OK);
     assert_complete(f);

@@ -10,6 +10,7 @@
 
 #include "core/crypto/dtls.h"
 #include "p2p/clock.h"
+#include "patience.h"
 
 enum { CLIENT, SERVER };
 
@@ -77,7 +78,7 @@ move(struct pair *p, unsigned lost, unsigned *count)
 static void
 shake_hands(struct pair *p, unsigned lost)
 {
-    uint64_t give_up = p2p_now_ms() + 30000;
+    uint64_t give_up = patience_end_ms();
     unsigned count = 0;
 
     for (int i = 0; i < 2; i++)

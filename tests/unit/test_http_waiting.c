@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "http_fixture.h"
+#include "patience.h"
 
 static void
 waits_until_it_is_woken_or_over(void **state)
@@ -137,9 +138,7 @@ a_wait_may_be_longer_than_the_time_for_headers(void **state)
 static void
 await_end_of(uint64_t serial)
 {
-    for (int i = 0; last_ended != serial && i < 10000; i++)
-        usleep(1000);
-    assert_int_equal(last_ended, serial);
+    AWAIT(last_ended == serial);
 }
 
 /* A waiting request ends when its client leaves, and the program is told once, with its
@@ -174,8 +173,7 @@ tells_when_a_request_is_over(void **state)
     /* A request that a route table row refuses, or no row matches, ends as well. */
     ended = n_ended;
     assert_starts(ask(GET("/nowhere")), "404");
-    for (int i = 0; n_ended == ended && i < 10000; i++)
-        usleep(1000);
+    AWAIT(n_ended != ended);
     assert_int_equal(n_ended, ended + 1);
 }
 
@@ -184,19 +182,13 @@ tells_when_a_request_is_over(void **state)
 static void
 wait_for_waiting(size_t count)
 {
-    for (int i = 0; http_waitlist_count(waiters) != count; i++) {
-        assert_true(i < 30000);
-        usleep(1000);
-    }
+    AWAIT(http_waitlist_count(waiters) == count);
 }
 
 static void
 wait_for_end(int count)
 {
-    for (int i = 0; arrivals_ended < count; i++) {
-        assert_true(i < 30000);
-        usleep(1000);
-    }
+    AWAIT(arrivals_ended >= count);
 }
 
 static void

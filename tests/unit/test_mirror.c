@@ -540,11 +540,7 @@ a_keeper_runs_the_jobs(void **state)
     assert_int_equal(p2p_mirrors_add(keys, &job), P2P_OK);
     assert_int_equal(p2p_keeper_start(&opt, &keeper), P2P_OK);
     assert_int_equal(p2p_keeper_start(&opt, &second), P2P_OK); /* waits */
-    for (int i = 0; i < 6000 && !now.is_paused; i++) {
-        usleep(10000);
-        assert_int_equal(p2p_mirrors_find(keys, job.id, &now), P2P_OK);
-    }
-    assert_true(now.is_paused);
+    AWAIT(p2p_mirrors_find(keys, job.id, &now) == P2P_OK && now.is_paused);
     assert_int_equal(now.state, P2P_MIRROR_IN_STEP);
     assert_int_equal(count_holding(f, "old"), FILES);
     p2p_keeper_stop(second);

@@ -26,6 +26,7 @@
 #include "p2p/shares.h"
 #include "p2p/tender.h"
 #include "p2p/tree.h"
+#include "patience.h"
 #include "peer/history/history.h"
 #include "peer/options.h"
 #include "peer/registration/announcer.h"
@@ -109,7 +110,7 @@ dial(struct world *w, int protocol, const struct p2p_id *expected,
                                    .protocol = protocol,
                                    .expected = expected,
                                    .expected_by_user = expected != NULL,
-                                   .timeout_ms = 10000};
+                                   .timeout_ms = patience_ms()};
 
     assert_int_equal(p2p_addr_make("127.0.0.1", w->port, &opt.addr), P2P_OK);
     return p2p_conn_open(&opt, out);
@@ -136,7 +137,8 @@ set_up(void **state)
 
     folders.at[0].path = scratch_path(&w->scratch, "s");
     assert_int_equal(p2p_shares_open(&folders, &share, &w->shares, &failed), P2P_OK);
-    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), 20000), P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), patience_ms()),
+                     P2P_OK);
     *state = w;
     return 0;
 }
@@ -182,7 +184,7 @@ what_is_shared_is_described(void **state)
 
     serve(w, "");
     assert_int_equal(dial(w, 2, p2p_identity_id(w->own->identity), &conn), P2P_OK);
-    assert_int_equal(p2p_conn_list_all(conn, p2p_now_ms() + 10000, &visitor), P2P_OK);
+    assert_int_equal(p2p_conn_list_all(conn, patience_end_ms(), &visitor), P2P_OK);
     assert_int_equal(seen, 2);
     assert_int_equal(p2p_conn_meta_by_name(conn, "a", &meta), P2P_OK);
     assert_int_equal(meta.geometry.size, strlen(TEXT));
@@ -236,7 +238,7 @@ what_is_private_is_not_there(void **state)
     assert_int_equal(p2p_conn_meta_by_root(conn, &meta.root, &found),
                      P2P_ERR_NOT_FOUND);
     assert_int_equal(p2p_conn_sha256(conn, &meta.root, &sha256), P2P_ERR_NOT_FOUND);
-    assert_int_equal(p2p_conn_list_all(conn, p2p_now_ms() + 10000, &visitor), P2P_OK);
+    assert_int_equal(p2p_conn_list_all(conn, patience_end_ms(), &visitor), P2P_OK);
     assert_int_equal(seen, 0);
     p2p_conn_close(conn);
     assert_int_equal(dial(w, 1, NULL, &conn), P2P_OK);
@@ -256,13 +258,13 @@ a_right_comes_and_goes(void **state)
     serve(w, "");
     assert_int_equal(dial(w, 2, NULL, &conn), P2P_OK);
     assert_int_equal(p2p_grants_set_private(w->own->dir, "", NULL, 0), P2P_OK);
-    for (uint64_t end = p2p_now_ms() + 30000; err == P2P_OK && p2p_now_ms() < end;)
+    for (uint64_t end = patience_end_ms(); err == P2P_OK && p2p_now_ms() < end;)
         err = p2p_conn_meta_by_name(conn, "a", &meta);
     assert_int_equal(err, P2P_ERR_NOT_FOUND);
     assert_int_equal(
         p2p_grants_set_private(w->own->dir, "", p2p_identity_id(w->other->identity), 1),
         P2P_OK);
-    for (uint64_t end = p2p_now_ms() + 30000; err != P2P_OK && p2p_now_ms() < end;)
+    for (uint64_t end = patience_end_ms(); err != P2P_OK && p2p_now_ms() < end;)
         err = p2p_conn_meta_by_name(conn, "a", &meta);
     assert_int_equal(err, P2P_OK);
     p2p_conn_close(conn);
@@ -291,7 +293,8 @@ replace_a(struct world *w, const char *text)
     scratch_put(&w->scratch, "s/.p2p/part", text);
     assert_int_equal(p2p_root_publish(root, "part", "a", P2P_CONFLICT_VERSION, stored),
                      P2P_OK);
-    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), 20000), P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), patience_ms()),
+                     P2P_OK);
 }
 
 struct seen {
@@ -366,7 +369,7 @@ is_gone(struct p2p_conn *conn, const struct p2p_digest *root)
     struct p2p_meta meta;
     enum p2p_err err = P2P_OK;
 
-    for (uint64_t end = p2p_now_ms() + 30000; err == P2P_OK && p2p_now_ms() < end;
+    for (uint64_t end = patience_end_ms(); err == P2P_OK && p2p_now_ms() < end;
          usleep(50000))
         err = p2p_conn_meta_by_root(conn, root, &meta);
     return err == P2P_ERR_NOT_FOUND;
@@ -378,7 +381,7 @@ is_gone_by_name(struct p2p_conn *conn, const char *name)
     struct p2p_meta meta;
     enum p2p_err err = P2P_OK;
 
-    for (uint64_t end = p2p_now_ms() + 30000; err == P2P_OK && p2p_now_ms() < end;
+    for (uint64_t end = patience_end_ms(); err == P2P_OK && p2p_now_ms() < end;
          usleep(20000))
         err = p2p_conn_meta_by_name(conn, name, &meta);
     return err == P2P_ERR_NOT_FOUND;
@@ -445,7 +448,7 @@ ask_after_a_change_elsewhere(struct waiting *q, bool *has_news)
     uint64_t log = q->log, after = q->after;
 
     scratch_put(&q->w->scratch, "s/elsewhere", "x");
-    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(q->w->shares, 0), 20000),
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(q->w->shares, 0), patience_ms()),
                      P2P_OK);
     assert_int_equal(p2p_conn_changes(q->conn, "sub", 0, &log, &after, has_news),
                      P2P_OK);
@@ -491,7 +494,8 @@ a_change_wakes_who_waits_for_it(void **state)
 
     assert_int_equal(pthread_create(&thread, NULL, wait_for_news, &q), 0);
     scratch_put(&w->scratch, "s/sub/new", "y");
-    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), 20000), P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), patience_ms()),
+                     P2P_OK);
     server_files_changed(w->server);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(q.err, P2P_OK);
@@ -504,7 +508,8 @@ a_change_wakes_who_waits_for_it(void **state)
                      P2P_OK);
     assert_true(has_news);
     scratch_put(&w->scratch, "s/sub/private", "z");
-    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), 20000), P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), patience_ms()),
+                     P2P_OK);
     assert_int_equal(p2p_conn_changes(q.conn, "sub", 0, &q.log, &q.after, &has_news),
                      P2P_OK);
     assert_false(has_news); /* nobody may see it */
@@ -622,9 +627,7 @@ no_tick(void *arg)
 static void
 wait_for(const atomic_uint *count)
 {
-    for (int i = 0; i < 3000 && *count == 0; i++)
-        usleep(10000);
-    assert_int_not_equal(*count, 0);
+    AWAIT(*count > 0);
 }
 
 /* Nobody pokes the announcer here. */

@@ -10,8 +10,7 @@
 
 #include "dl_fixture.h"
 
-#define PART  (8 * CHUNK)
-#define LIMIT 3000 /* milliseconds; on a busy machine */
+#define PART (8 * CHUNK)
 
 /* Slow enough for the reader to be first. */
 static void
@@ -37,7 +36,7 @@ stand(struct fixture *f, unsigned reader, uint64_t offset)
 static void
 read_part(struct fixture *f, unsigned reader, uint64_t offset, size_t len)
 {
-    uint64_t end_ms = p2p_now_ms() + LIMIT;
+    uint64_t end_ms = patience_end_ms();
     uint8_t buf[CHUNK];
 
     while (len > 0) {

@@ -17,13 +17,14 @@
 
 #include "p2p/io.h"
 #include "p2p/net.h"
+#include "patience.h"
 #include "relay/accounts.h"
 #include "relay/admin.h"
 #include "relay/options.h"
 #include "relay/relay.h"
 #include "relay/tickets.h"
 
-enum { DAY = 86400, PATIENCE_MS = 60000 };
+enum { DAY = 86400 };
 
 /* ---- accounts ---- */
 
@@ -343,14 +344,14 @@ dial(const struct running *r)
 {
     int fd;
 
-    assert_int_equal(p2p_net_connect(&r->at, p2p_now_ms() + PATIENCE_MS, &fd), P2P_OK);
+    assert_int_equal(p2p_net_connect(&r->at, patience_end_ms(), &fd), P2P_OK);
     return fd;
 }
 
 static void
 say(int fd, const char *text, size_t len)
 {
-    assert_int_equal(p2p_net_write(fd, text, len, p2p_now_ms() + PATIENCE_MS), P2P_OK);
+    assert_int_equal(p2p_net_write(fd, text, len, patience_end_ms()), P2P_OK);
 }
 
 /* Connects and shows a token. */
@@ -373,7 +374,7 @@ hears(int fd, const char *text)
     size_t len = strlen(text);
 
     assert_true(len < sizeof(got));
-    assert_int_equal(p2p_net_read(fd, got, len, p2p_now_ms() + PATIENCE_MS), P2P_OK);
+    assert_int_equal(p2p_net_read(fd, got, len, patience_end_ms()), P2P_OK);
     assert_string_equal(got, text);
 }
 
@@ -382,8 +383,7 @@ is_closed(int fd)
 {
     char byte;
 
-    assert_int_equal(p2p_net_read(fd, &byte, 1, p2p_now_ms() + PATIENCE_MS),
-                     P2P_ERR_CLOSED);
+    assert_int_equal(p2p_net_read(fd, &byte, 1, patience_end_ms()), P2P_ERR_CLOSED);
     close(fd);
 }
 
@@ -409,7 +409,7 @@ join(const struct running *r, uint8_t session, int ends[2])
 static struct relay_stats
 stats_when(struct relay *relay, bool (*is_so)(const struct relay_stats *))
 {
-    uint64_t end = p2p_now_ms() + PATIENCE_MS;
+    uint64_t end = patience_end_ms();
     struct relay_stats s;
 
     do {
@@ -448,16 +448,15 @@ bytes_pass_both_ways_and_end(void **state)
     /* More than all buffers hold, so the other side reads meanwhile. */
     for (size_t at = 0; at < sizeof(much); at += 1 << 16) {
         say(ends[1], much + at, 1 << 16);
-        assert_int_equal(
-            p2p_net_read(ends[0], got + at, 1 << 16, p2p_now_ms() + PATIENCE_MS),
-            P2P_OK);
+        assert_int_equal(p2p_net_read(ends[0], got + at, 1 << 16, patience_end_ms()),
+                         P2P_OK);
     }
     assert_memory_equal(much, got, sizeof(much));
     /* The end of one direction is passed on; the other direction continues. */
     shutdown(ends[0], SHUT_WR);
     {
         char byte;
-        assert_int_equal(p2p_net_read(ends[1], &byte, 1, p2p_now_ms() + PATIENCE_MS),
+        assert_int_equal(p2p_net_read(ends[1], &byte, 1, patience_end_ms()),
                          P2P_ERR_CLOSED);
     }
     say(ends[1], "last", 4);
@@ -496,9 +495,9 @@ one_who_does_not_read_holds_up_nobody(void **state)
     hears(quick[1], "quick");
     /* It gets all of it when it finally reads. */
     for (size_t got = 0; got < sent; got += n)
-        assert_int_equal(p2p_net_read_some(slow[1], much, sizeof(much),
-                                           p2p_now_ms() + PATIENCE_MS, &n),
-                         P2P_OK);
+        assert_int_equal(
+            p2p_net_read_some(slow[1], much, sizeof(much), patience_end_ms(), &n),
+            P2P_OK);
     for (int i = 0; i < 2; i++) {
         close(slow[i]);
         close(quick[i]);
@@ -668,9 +667,8 @@ a_session_with_a_rate_gets_everything(void **state)
     memset(much, 'm', sizeof(much));
     for (size_t at = 0; at < sizeof(much); at += 1 << 15) {
         say(ends[0], much + at, 1 << 15);
-        assert_int_equal(
-            p2p_net_read(ends[1], got + at, 1 << 15, p2p_now_ms() + PATIENCE_MS),
-            P2P_OK);
+        assert_int_equal(p2p_net_read(ends[1], got + at, 1 << 15, patience_end_ms()),
+                         P2P_OK);
     }
     assert_memory_equal(much, got, sizeof(much));
     close(ends[0]);
@@ -721,10 +719,10 @@ the_operator_sees_numbers(void **state)
     assert_int_equal(http_listen("127.0.0.1", 0, &listener), P2P_OK);
     assert_int_equal(admin_open(&admin, listener), P2P_OK);
     at.port = http_server_port(admin.server);
-    assert_int_equal(p2p_net_connect(&at, p2p_now_ms() + PATIENCE_MS, &fd), P2P_OK);
+    assert_int_equal(p2p_net_connect(&at, patience_end_ms(), &fd), P2P_OK);
     say(fd, question, sizeof(question) - 1);
     while (p2p_net_read_some(fd, answer + len, sizeof(answer) - 1 - len,
-                             p2p_now_ms() + PATIENCE_MS, &got) == P2P_OK)
+                             patience_end_ms(), &got) == P2P_OK)
         len += got;
     assert_non_null(strstr(answer, "\np2p_relay_sessions 0\n"));
     assert_non_null(strstr(answer, "p2p_relay_refused_total{reason=\"bad_token\"} 0"));

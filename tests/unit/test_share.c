@@ -520,7 +520,7 @@ static void
 a_scan_can_be_asked_for(void **state)
 {
     struct shared *f = *state;
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
     char mounted[PATH_MAX];
 
     /* No event reports that something is mounted over a watched folder. */
@@ -542,7 +542,7 @@ a_scan_can_be_asked_for(void **state)
 static void
 wait_for(struct shared *f, const char *name, enum p2p_err err)
 {
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
 
     while (shared_find(f, name) != err) {
         assert_true(p2p_now_ms() < until);

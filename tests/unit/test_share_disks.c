@@ -79,7 +79,7 @@ totals_of(struct shared *f)
 static void
 wait_for_away(struct shared *f, uint64_t files)
 {
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
 
     while (totals_of(f).away_files != files) {
         assert_true(p2p_now_ms() < until);
@@ -90,7 +90,7 @@ wait_for_away(struct shared *f, uint64_t files)
 static void
 wait_for(struct shared *f, const char *name, enum p2p_err err)
 {
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
 
     while (shared_find(f, name) != err) {
         assert_true(p2p_now_ms() < until);
@@ -125,7 +125,7 @@ add_disk(void *arg, const char *place, uint64_t files)
 static void
 wait_for_report(struct shared *f, const char *disks, const char *problem)
 {
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
 
     for (;; usleep(10000)) {
         struct text seen = {""}, said = {""}, from_outside = {""};
@@ -193,7 +193,7 @@ static void
 what_is_deleted_on_a_disk_is_deleted(void **state)
 {
     struct shared *f = *state;
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
 
     mount_at(f, "disk", "s/usb");
     shared_open(f, 0);
@@ -335,7 +335,7 @@ become(uid_t uid, struct shared *f)
 static void
 wait_for_version(struct shared *f, const char *name, uint32_t version)
 {
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
 
     while (shared_find(f, name) != P2P_OK || shared_entry(f, name).version != version) {
         assert_true(p2p_now_ms() < until);

@@ -23,15 +23,6 @@
 
 #include "share_fixture.h"
 
-/* Waits for a change that another process or thread is about to make. */
-#define EVENTUALLY(claim)                                             \
-    do {                                                              \
-        int tries_ = 0;                                               \
-        while (!(claim) && tries_++ < 1000)                           \
-            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL); \
-        assert_true(claim);                                           \
-    } while (0)
-
 static struct p2p_share_file *
 open_file(struct shared *f, const char *name)
 {
@@ -209,10 +200,7 @@ a_file_that_left_the_folder_is_not_served(void **state)
     assert_int_equal(rename(scratch_path(&f->scratch, "s/f"), to), 0);
     shared_settle(f);
     enum p2p_err err = P2P_OK;
-    for (int i = 0; i < 100 && err == P2P_OK; i++) {
-        err = p2p_share_file_read(file, 0, buf, 3);
-        usleep(50000);
-    }
+    AWAIT((err = p2p_share_file_read(file, 0, buf, 3)) != P2P_OK);
     assert_int_equal(err, P2P_ERR_FILE_CHANGED);
     p2p_share_file_close(file);
 }
@@ -362,10 +350,12 @@ of_equal_files_an_unchanged_one_is_served(void **state)
     }
 }
 
-/* Rewrites the file again and again, each time with one letter only. */
+/* Rewrites the file again and again, each time with one letter only, and now and then
+ * not before it was read well. */
 struct rewriter {
     const struct shared *f;
     atomic_bool stop;
+    atomic_uint good;
 };
 
 static void *
@@ -381,6 +371,8 @@ rewrite_forever(void *arg)
             break;
         close(fd);
         nanosleep(&(struct timespec){.tv_nsec = 1000000l * (i % 8) * 10}, NULL);
+        for (unsigned good = r->good; i % 8 == 7 && r->good == good && !r->stop;)
+            usleep(1000);
     }
     free(letters);
     return NULL;
@@ -392,15 +384,15 @@ what_is_read_well_fits_the_root(void **state)
     struct shared *f = *state;
     struct rewriter r = {.f = f};
     uint8_t *buf = malloc(200000);
+    uint64_t end_ms = patience_end_ms();
     pthread_t thread;
-    int good = 0;
 
     memset(buf, 'a', 200000);
     scratch_put_bytes(&f->scratch, "s/f", buf, 200000);
     shared_open(f, 65536);
     shared_settle(f);
     assert_int_equal(pthread_create(&thread, NULL, rewrite_forever, &r), 0);
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < 400 || (r.good == 0 && p2p_now_ms() < end_ms); i++) {
         struct p2p_share_entry entry;
         struct p2p_share_file *file;
         struct p2p_digest layer[4], root;
@@ -416,13 +408,13 @@ what_is_read_well_fits_the_root(void **state)
                                  P2P_OK);
             assert_int_equal(p2p_tree_root(&entry.geometry, layer, &root), P2P_OK);
             assert_memory_equal(&root, &entry.root, sizeof(root));
-            good++;
+            r.good++;
         }
         p2p_share_file_close(file);
     }
     atomic_store(&r.stop, true);
     pthread_join(thread, NULL);
-    assert_true(good > 0);
+    assert_true(r.good > 0);
     free(buf);
 }
 
@@ -576,23 +568,22 @@ one_hashes_and_the_others_follow(void **state)
     shared_open(f, 16384);
     shared_settle(f);
     shared_open(&other, 16384);
-    EVENTUALLY(shared_find(&other, "f") == P2P_OK);
+    AWAIT(shared_find(&other, "f") == P2P_OK);
     shared_check(&other, "f", data, 100000);
     scratch_put(&f->scratch, "s/g", "later");
-    EVENTUALLY(shared_find(&other, "g") == P2P_OK);
+    AWAIT(shared_find(&other, "g") == P2P_OK);
     scratch_put(&f->scratch, "s/g", "changed");
-    EVENTUALLY(shared_entry(&other, "f").version == 1 &&
-               shared_find(&other, "g") == P2P_OK &&
-               shared_entry(&other, "g").version == 2);
+    AWAIT(shared_entry(&other, "f").version == 1 &&
+          shared_find(&other, "g") == P2P_OK && shared_entry(&other, "g").version == 2);
     remove(scratch_path(&f->scratch, "s/f"));
-    EVENTUALLY(shared_count(&other) == 1);
+    AWAIT(shared_count(&other) == 1);
     assert_int_equal(shared_find(&other, "f"), P2P_ERR_NOT_FOUND);
     assert_int_equal(shared_hashed(&other), 0);
 
     /* The owner ends, and the follower becomes the owner. */
     shared_close(f);
     scratch_put(&f->scratch, "s/h", "mine");
-    EVENTUALLY(shared_find(&other, "h") == P2P_OK);
+    AWAIT(shared_find(&other, "h") == P2P_OK);
     shared_settle(&other);
     shared_check(&other, "h", (const uint8_t *)"mine", 4);
     assert_int_equal(shared_hashed(&other), 4);
@@ -628,11 +619,11 @@ an_owner_that_is_killed_loses_nothing(void **state)
         assert_int_equal(read(ready[0], &c, 1), 1);
         close(ready[0]);
         shared_open(f, 0); /* follows at first */
-        EVENTUALLY(shared_find(f, "f") == P2P_OK);
+        AWAIT(shared_find(f, "f") == P2P_OK);
         kill(pid, SIGKILL);
         waitpid(pid, &status, 0);
         scratch_put(&f->scratch, "s/after", round % 2 ? "odd" : "even");
-        EVENTUALLY(shared_find(f, "after") == P2P_OK);
+        AWAIT(shared_find(f, "after") == P2P_OK);
         shared_settle(f);
         shared_check(f, "f", (const uint8_t *)"content", 7);
         assert_int_equal(shared_entry(f, "f").version, 1);

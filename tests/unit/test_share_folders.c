@@ -15,8 +15,6 @@
 #include "p2p/clock.h"
 #include "share_fixture.h"
 
-#define WAIT_MS 60000
-
 /* The whole list as "name\n", read in pages of `page` entries. */
 static void
 list_all(struct p2p_share *share, size_t page, char *out, size_t cap)
@@ -41,7 +39,7 @@ list_all(struct p2p_share *share, size_t page, char *out, size_t cap)
 static void
 await_list(struct p2p_share *share, const char *expected)
 {
-    uint64_t until = p2p_now_ms() + WAIT_MS;
+    uint64_t until = patience_end_ms();
     char now[4096];
 
     for (;;) {

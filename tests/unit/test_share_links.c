@@ -77,7 +77,7 @@ arm(void)
 static void
 await_held(void)
 {
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
 
     pthread_mutex_lock(&gate.lock);
     while (!gate.is_held) {
@@ -156,7 +156,7 @@ begin(struct shared *f, uint8_t *data, bool is_new)
 static void
 await_content(struct shared *f, const char *name, const uint8_t *data)
 {
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
     struct p2p_digest root;
     struct p2p_chunks g;
 

@@ -15,8 +15,7 @@
 #include "p2p/clock.h"
 #include "share_fixture.h"
 
-#define WAIT_MS 240000       /* no result depends on it: an emulated machine is slow */
-#define LARGE   (1ull << 37) /* its SHA-256 takes minutes */
+#define LARGE (1ull << 37) /* its SHA-256 takes minutes */
 
 static void
 make_sparse(const struct shared *f, const char *name, uint64_t size)
@@ -28,13 +27,7 @@ make_sparse(const struct shared *f, const char *name, uint64_t size)
 static void
 await_found(struct shared *f, const char *name)
 {
-    uint64_t until = p2p_now_ms() + WAIT_MS;
-
-    while (shared_find(f, name) != P2P_OK) {
-        if (p2p_now_ms() > until)
-            fail_msg("%s is not shared after %d s", name, WAIT_MS / 1000);
-        usleep(10000);
-    }
+    AWAIT(shared_find(f, name) == P2P_OK);
 }
 
 static void
@@ -105,7 +98,7 @@ fill(const struct shared *f)
 static void
 await_stored_layer(const struct shared *f)
 {
-    uint64_t until = p2p_now_ms() + WAIT_MS;
+    uint64_t until = patience_end_ms();
     bool is_stored = false;
 
     while (!is_stored) {
@@ -135,7 +128,7 @@ note_problem(void *arg, const char *name, const char *reason)
 static void
 await_problem(struct shared *f)
 {
-    uint64_t until = p2p_now_ms() + IDLE_MS;
+    uint64_t until = patience_end_ms();
 
     for (bool is_there = false; !is_there; usleep(20000)) {
         assert_true(p2p_now_ms() < until);

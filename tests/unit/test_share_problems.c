@@ -14,8 +14,6 @@
 #include "p2p/clock.h"
 #include "share_fixture.h"
 
-#define WAIT_MS 20000
-
 /* All problems as lines "name: reason". */
 struct lines {
     char text[8192];
@@ -40,7 +38,7 @@ problems(struct shared *f, struct lines *out)
 static void
 await_problems(struct shared *f, const char *expected)
 {
-    uint64_t until = p2p_now_ms() + WAIT_MS;
+    uint64_t until = patience_end_ms();
     struct lines now;
 
     for (;;) {
@@ -129,7 +127,7 @@ static void
 many_are_counted(void **state)
 {
     struct shared *f = *state;
-    uint64_t until = p2p_now_ms() + WAIT_MS;
+    uint64_t until = patience_end_ms();
     struct tally tally = {.count = 0};
     char name[32];
 

@@ -16,6 +16,7 @@
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "p2p/net.h"
+#include "patience.h"
 
 /* A relay that says "+" to each client; and one that says nothing, if it is not run. */
 struct relay {
@@ -115,14 +116,14 @@ a_channel_that_opens_spares_the_relay(void **state)
         assert_int_not_equal(p2p_ways_other(w[i], &other), P2P_OK);
         p2p_ways_free(w[i]);
     }
-    assert_int_equal(p2p_net_write(way[0].fd, "hi", 2, p2p_now_ms() + 30000), P2P_OK);
-    assert_int_equal(p2p_net_read(way[1].fd, text, 2, p2p_now_ms() + 30000), P2P_OK);
+    assert_int_equal(p2p_net_write(way[0].fd, "hi", 2, patience_end_ms()), P2P_OK);
+    assert_int_equal(p2p_net_read(way[1].fd, text, 2, patience_end_ms()), P2P_OK);
     assert_memory_equal(text, "hi", 2);
     if (p2p_now_ms() - began_ms < P2P_WAYS_RELAY_AFTER_MS)
         assert_false(relay_was_asked(&relay));
     for (int i = 0; i < 2; i++)
         close(way[i].fd);
-    assert_true(p2p_reach_settle(30000));
+    assert_true(p2p_reach_settle(patience_ms()));
     relay_close(&relay);
 }
 
