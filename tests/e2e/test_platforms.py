@@ -203,13 +203,33 @@ rm -rf /root/old /root/.config/p2p
 """
 
 
+BUILDER = [*BUILD, "build-essential", "debhelper", "dpkg-dev", "fakeroot", "lintian"]
+BUILD_DEB = f"DEB_BUILD_OPTIONS='nocheck parallel={CORES}' packaging/build-deb.sh"
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_packages_are_the_same_wherever_they_are_built(chroots, suite):
+    """In two folders, with another umask, time zone, language and order of files."""
+    builder = chroot(chroots, f"{suite}-packages", suite, BUILDER)
+    put_source(builder)
+    inside(
+        builder,
+        f"""rm -rf /one /two; cd /p2p; {BUILD_DEB} /one 2>&1
+        mkdir -p "/tmp/an other place"; umask 077
+        export TMPDIR="/tmp/an other place" TZ=Pacific/Auckland LC_ALL=C; {BUILD_DEB} /two 2>&1""",
+    )
+    names = {p.name for p in (builder / "one").iterdir() if not p.name.endswith((".buildinfo", ".changes"))}
+    assert len([name for name in names if name.endswith(".deb")]) >= 5 and [name for name in names if name.endswith(".dsc")]
+    assert [name for name in sorted(names) if (builder / "one" / name).read_bytes() != (builder / "two" / name).read_bytes()] == []
+
+
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_packages(chroots, suite):
     """Built, lintian-clean, installed on a clean system and beside a folder of 0.1.0, run by their units'
     commands, upgraded, removed, purged."""
-    builder = chroot(chroots, f"{suite}-packages", suite, [*BUILD, "build-essential", "debhelper", "dpkg-dev", "fakeroot", "lintian"])
+    builder = chroot(chroots, f"{suite}-packages", suite, BUILDER)
     put_source(builder)
-    inside(builder, f"cd /p2p && rm -rf /deb && DEB_BUILD_OPTIONS='nocheck parallel={CORES}' packaging/build-deb.sh /deb 2>&1")
+    inside(builder, f"cd /p2p && rm -rf /deb && {BUILD_DEB} /deb 2>&1")
     said = inside(builder, "cd /deb && lintian --allow-root --fail-on warning,error *.changes 2>&1", check=False)
     assert said.returncode == 0 and not re.findall(r"^[EW]:", said.stdout, re.M), said.stdout
     clean = chroots / f"{suite}-clean"
