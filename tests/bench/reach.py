@@ -4,7 +4,7 @@
     tests/bench/reach.py [--path relay|channel] [--delay MS] [--mbit N] [--loss PERCENT] [--size MIB] [--rounds N]
 
 --delay is one way; the round trip is twice that. Prints one line per round: seconds, MB/s, and the CPU time of the
-relay in core-seconds per GB. Needs root, iproute2, nftables, and `make bench`.
+relay in core-seconds per GB, and the most memory of both ends. Needs root, iproute2, nftables, and `make bench`.
 """
 
 import argparse
@@ -63,7 +63,7 @@ class Bench:
             self.public, "p2p-discovery", "--host", "0.0.0.0", "--port", 0, "--relay", where, "--relay-secret-file", secret
         )
         self.url = f"http://{self.public.address}:{port}"
-        self.start(
+        self.peer, _ = self.start(
             self.far, "p2p-peer", "--host", "0.0.0.0", "--port", 0, "--shared-dir", self.folder / "shared", "--keys-dir",
             self.folder / "far", "--discovery", self.url, "--heartbeat", "2s", "--no-mdns", "--no-port-map",
         )  # fmt: skip
@@ -87,16 +87,27 @@ class Bench:
 
     def round(self, path, number):
         before, began = self.cpu(self.relay), time.monotonic()
-        done = self.p2p(
-            self.near, "near", "get", "file", "--discovery", self.url, "--no-mdns", "--path", path, "--output-dir",
-            self.folder / f"out{number}",
-        )  # fmt: skip
-        seconds, cpu = time.monotonic() - began, self.cpu(self.relay) - before
-        if done.returncode != 0:
-            raise SystemExit(done.stdout[-500:] + done.stderr)
+        words = ["get", "file", "--discovery", self.url, "--no-mdns", "--path", path, "--output-dir", f"out{number}", "--keys-dir", "near"]
+        with open(self.folder / "printed", "w+") as out:
+            client = subprocess.Popen([*self.near.prefix, BIN / "p2p", *words, "--json"], cwd=self.folder, env=self.env, stdout=out)
+            _, client.returncode, used = os.wait4(client.pid, 0)
+            seconds, cpu = time.monotonic() - began, self.cpu(self.relay) - before
+            out.seek(0)
+            printed = out.read()
+        if client.returncode != 0:
+            raise SystemExit(printed[-500:])
         size = (self.folder / f"out{number}" / "file").stat().st_size
-        kind = json.loads(done.stdout.splitlines()[-1])["sources"][0]["path"]["kind"]
-        print(f"path={kind} seconds={seconds:.2f} MB/s={size / seconds / 1e6:.1f} relay_core_s_per_GB={cpu / size * 1e9:.2f}", flush=True)
+        kind = json.loads(printed.splitlines()[-1])["sources"][0]["path"]["kind"]
+        print(
+            f"path={kind} seconds={seconds:.2f} MB/s={size / seconds / 1e6:.1f} relay_core_s_per_GB={cpu / size * 1e9:.2f} "
+            f"downloader_MB={used.ru_maxrss * 1024 / 1e6:.1f} peer_MB={self.peak(self.peer) / 1e6:.1f}",
+            flush=True,
+        )
+
+    def peak(self, process):
+        """The most memory that a daemon's child has had, in bytes."""
+        child = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
+        return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{child}/status").read_text())[1]) * 1024
 
     def close(self):
         for process in reversed(self.programs):
