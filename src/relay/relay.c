@@ -19,6 +19,8 @@ enum {
     LOOK_MS = 1000,
     PIPE_MIN = 4096,
     PIPE_MAX = 256 << 10,
+    BULK_BYTES = 16 << 10, /* moved in one turn: a file goes through */
+    GATHER_US = 2000,
 };
 
 const char *
@@ -171,11 +173,11 @@ run_one(struct relay *r, struct session *s, uint64_t now_us)
         end_session(r, s, ends[end]);
 }
 
-/* One turn for each session that has something to do. */
-static void
+/* One turn for each session that has something to do. Returns the bytes that came in. */
+static uint64_t
 run_sessions(struct relay *r)
 {
-    uint64_t now_us = p2p_now_us();
+    uint64_t now_us = p2p_now_us(), before = r->stats.bytes_total;
     struct session *s, *next;
 
     for (s = TAILQ_FIRST(&r->sessions); s != NULL; s = next) {
@@ -183,6 +185,7 @@ run_sessions(struct relay *r)
         if (s->is_due || (s->resume_at_us != 0 && s->resume_at_us <= now_us))
             run_one(r, s, now_us);
     }
+    return r->stats.bytes_total - before;
 }
 
 static void
@@ -284,6 +287,16 @@ on_wake(struct relay *r)
         apply_limits(r);
 }
 
+/* Packets arrive one by one, and to be woken for each costs more than to move it. While a
+ * file goes through, the next turn waits for more to arrive; single messages do not wait.
+ * Measured at 400 Mbit/s without offloads: a third of the CPU time, the same rate. */
+static void
+gather(const struct relay *r, uint64_t moved)
+{
+    if (moved >= BULK_BYTES && sleep_ms(r) != 0)
+        usleep(GATHER_US);
+}
+
 /* Sessions are ended after the events were read, clients while they are read: an event
  * of a client that an earlier one has ended must not be looked at. So clients are
  * handled one an epoll_wait. */
@@ -307,7 +320,7 @@ turn(struct relay *r)
         client_on_event(r, (struct client *)client);
     else if (client != NULL)
         clients_accept(r);
-    run_sessions(r);
+    gather(r, run_sessions(r));
     look(r);
     resume_accept(r, p2p_now_ms());
 }
