@@ -41,6 +41,8 @@ struct p2p_box_wait {
     unsigned wait_s; /* 0: does not wait. The box exists from then on in any case */
     bool is_code;    /* the box of a code: NOT_FOUND if it has ended. Older registries
                       * make a new one */
+    bool is_link;    /* the box of a link: reading keeps it. To older registries it is
+                      * one for answers */
     const struct p2p_stop *stop;
 };
 /* Called for each message; the text is borrowed for the call. */

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define P2P_LINKS_MAX       12 /* registries allow 16 boxes for an address */
+#define P2P_LINKS_MAX       32 /* registries allow 64 for an address; older ones 16 */
 #define P2P_LINKS_TITLE_MAX 200
 #define P2P_LINKS_NAMES_MAX 8192
 #define P2P_LINKS_NO_LIMIT  UINT64_MAX

@@ -161,6 +161,12 @@ http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
 }
 
 bool
+http_has_waited(const struct http_request *req)
+{
+    return req->has_waited;
+}
+
+bool
 http_wait_is_over(const struct http_request *req)
 {
     return p2p_now_ms() >= req->wait_deadline_ms || req->server->is_stopping;

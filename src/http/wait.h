@@ -34,6 +34,10 @@ void http_waitlist_wake(struct http_waitlist *list);
 bool http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
                unsigned wait_ms);
 
+/* True if the request was parked before: its handler runs again. Its client may be
+ * gone. */
+bool http_has_waited(const struct http_request *req);
+
 /* After http_wait was false: true if the request should not wait any more. */
 bool http_wait_is_over(const struct http_request *req);
 

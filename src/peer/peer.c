@@ -375,11 +375,21 @@ on_guest(void *arg, int fd, const struct p2p_id *link, const struct p2p_guest_id
     server_adopt_guest(own_server(arg), fd, link, guest);
 }
 
+static bool
+has_offer(void *arg, uint32_t number)
+{
+    const struct peer *peer = arg;
+
+    return offers_exists(peer->offers, number);
+}
+
 static enum p2p_err
 open_links(struct peer *peer)
 {
-    const struct links_options options = {
-        .peer = *p2p_identity_id(peer->identity), .on_guest = on_guest, .arg = peer};
+    const struct links_options options = {.peer = *p2p_identity_id(peer->identity),
+                                          .on_guest = on_guest,
+                                          .has_offer = has_offer,
+                                          .arg = peer};
 
     return links_new(&options, &peer->links);
 }

@@ -270,8 +270,8 @@ ui_links_handle_make(struct http_request *req, void *arg)
     err = make(api->keys_dir, registry, http_json_string(body, "pin"), &row, url);
     if (err == P2P_ERR_TOO_LARGE)
         ui_fail(req, err,
-                "there are 12 links already, as many as a registry meets guests for "
-                "at one address; revoke one first");
+                "there are 32 links already, as many as p2p-peer answers; revoke one "
+                "first");
     else if (err != P2P_OK)
         ui_fail(req, err, "cannot store the link in the keys folder");
     else

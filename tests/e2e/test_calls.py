@@ -4,6 +4,7 @@ an independent implementation (p2pwire/calls.py)."""
 import base64
 import os
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -238,6 +239,26 @@ def test_a_long_poll_wakes(registry):
     poll.join(50)  # before its own end
     ((message,),) = (one["messages"] for one in got)
     assert message["m"] == {"hello": 1} and got[0]["next"] == message["n"]
+
+
+def test_a_box_that_was_dropped_stays_away(registry):
+    """Its reader has hung up, and the registry notices that later: this makes no new box."""
+    number, other = "a7" * 16, "a7" + "0" * 30  # the same first byte: one list of readers
+    post = lambda name: registry.request("POST", f"/box/{name}", json={}).status_code  # noqa: E731
+    boxes = lambda: float(re.search(r"^p2p_discovery_boxes (\S+)", registry.get("/metrics").text, re.M)[1])  # noqa: E731
+    before = boxes()
+    reader = socket.create_connection(("127.0.0.1", int(registry.url.rsplit(":", 1)[1])))
+    reader.sendall(f"GET /box/{number}?link=1&wait=55 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    wait_until(lambda: boxes() > before, 60, "the box")
+    reader.close()
+    assert registry.request("DELETE", f"/box/{number}").status_code == 204
+    for _ in range(3):  # a message wakes all readers of the list
+        assert registry.get(f"/box/{other}").status_code == 200
+        poll = threading.Thread(target=lambda: type(registry)(registry.url, timeout=70).get(f"/box/{other}", wait=55))
+        poll.start()
+        assert post(other) == 202
+        poll.join(50)
+        assert post(number) == 404
 
 
 def test_registries_with_one_redis_have_their_boxes_in_common(suite, redis):

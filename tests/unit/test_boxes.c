@@ -200,6 +200,41 @@ a_reader_ends_its_box(void **state)
     boxes_free(b);
 }
 
+/* The box of a link lives while it is read, and is counted for itself. */
+static void
+a_link_is_read_for_long(void **state)
+{
+    struct boxes *b = boxes(&plenty);
+    const struct box_id link = for_answers(1), code = for_answers(2),
+                        free_one = for_answers(100);
+    const uint64_t later = BOXES_READER_MS - 1, latest = later + BOXES_READER_MS - 1;
+    struct box_source s = from(1), other = from(2);
+
+    (void)state;
+    assert_int_equal(attend(b, link, 2, 0), BOX_OK); /* a guest was first */
+    assert_false(boxes_has_link(b, &link, 0));
+    assert_int_equal(boxes_attend_link(b, &link, &s, 0), BOX_OK);
+    assert_true(boxes_has_link(b, &link, later));
+    assert_int_equal(boxes_attend_link(b, &link, &s, later), BOX_OK);
+    assert_int_equal(attend(b, link, 2, latest), BOX_OK); /* keeps it not */
+    assert_int_equal(post(b, link, 2, "a call", latest), BOX_OK);
+    assert_int_equal(post(b, link, 2, "late", latest + 1), BOX_NONE);
+    assert_int_equal(boxes_attend_link(b, &link, &s, latest + 1), BOX_OK);
+    assert_int_equal(boxes_drop(b, &link, latest + 1), BOX_OK);
+    assert_false(boxes_has_link(b, &link, latest + 1));
+    assert_int_equal(boxes_make_for_code(b, &code, &s, 0), BOX_OK);
+    assert_int_equal(boxes_attend_link(b, &code, &s, 0), BOX_NONE);
+    for (uint8_t i = 3; i < 3 + BOXES_LINKS_PER_SOURCE; i++) {
+        struct box_id id = for_answers(i);
+        assert_int_equal(boxes_attend_link(b, &id, &s, 0), BOX_OK);
+    }
+    assert_int_equal(boxes_attend_link(b, &link, &s, 0), BOX_CROWDED);
+    assert_int_equal(attend(b, link, 1, 0), BOX_OK); /* for an answer */
+    assert_int_equal(boxes_attend_link(b, &link, &s, 0), BOX_CROWDED);
+    assert_int_equal(boxes_attend_link(b, &free_one, &other, 0), BOX_OK);
+    boxes_free(b);
+}
+
 static void
 bytes_are_bounded(void **state)
 {
@@ -241,8 +276,10 @@ nothing_is_lost_in_the_accounts(void **state)
         struct box_id id = rand() % 2 == 0 ? of_peer(box) : for_answers(box);
 
         now += (uint64_t)(rand() % 2000);
+        struct box_source by = from(source);
         if (rand() % 3 == 0)
-            (void)attend(b, id, source, now);
+            (void)(rand() % 2 == 0 || id.is_peer ? attend(b, id, source, now)
+                                                 : boxes_attend_link(b, &id, &by, now));
         else if (rand() % 2 == 0)
             (void)post(b, id, source, "some text of some length", now);
         else
@@ -314,11 +351,16 @@ news_come_back(void **state)
     uint8_t bytes[MEET_NEWS_MAX];
 
     (void)state;
-    for (int type = MEET_OPEN; type <= MEET_DROP; type++) {
+    for (int type = MEET_OPEN; type <= MEET_OPEN_LINK; type++) {
         struct meet_news news = some_news((enum meet_news_type)type), back;
         size_t len = meet_news_format(&news, bytes);
 
         assert_true(len > 0);
+        if (type == MEET_OPEN_LINK) { /* not of a peer */
+            assert_int_equal(meet_news_parse(bytes, len, &back), P2P_ERR_MALFORMED);
+            news.box = for_answers(3);
+            len = meet_news_format(&news, bytes);
+        }
         assert_int_equal(meet_news_parse(bytes, len, &back), P2P_OK);
         assert_int_equal(back.type, type);
         if (type == MEET_REACHED) {
@@ -378,6 +420,7 @@ main(void)
         cmocka_unit_test(one_source_does_not_fill_a_box),
         cmocka_unit_test(a_source_has_few_boxes),
         cmocka_unit_test(a_reader_ends_its_box),
+        cmocka_unit_test(a_link_is_read_for_long),
         cmocka_unit_test(bytes_are_bounded),
         cmocka_unit_test(nothing_is_lost_in_the_accounts),
         cmocka_unit_test(numbers_rise_and_can_be_asked_for),

@@ -544,6 +544,37 @@ a_use_is_a_guest_that_downloads(void **state)
     assert_false(links_count(f->links, 6, &counts));
 }
 
+static bool
+has_no_offer(void *arg, uint32_t number)
+{
+    (void)arg;
+    return number != 5;
+}
+
+/* Its offer was given up: its program was killed. */
+static void
+a_link_ends_with_its_offer(void **state)
+{
+    struct fixture *f = *state;
+    struct links_options options = {.on_guest = on_guest, .has_offer = has_no_offer};
+    struct links_entry entry = some_entry(f);
+    struct links_counts counts;
+    struct links *links;
+
+    assert_int_equal(links_new(&options, &links), P2P_OK);
+    links_begin(links, f->discovery);
+    assert_int_equal(links_add(links, &entry), P2P_OK);
+    entry.owner = LINKS_TABLE + 5; /* not of an offer */
+    entry.keys.guest.b[0] ^= 1;
+    assert_int_equal(links_add(links, &entry), P2P_OK);
+    assert_true(links_sweep(links));
+    assert_false(links_sweep(links));
+    assert_false(links_count(links, 5, &counts));
+    assert_true(links_count(links, LINKS_TABLE + 5, &counts));
+    links_halt(links);
+    links_free(links);
+}
+
 static void
 a_link_ends(void **state)
 {
@@ -610,6 +641,7 @@ main(void)
         WITH_SCRATCH(a_guest_sees_its_link_alone),
         WITH_LINKS(a_use_is_a_guest_that_downloads),
         WITH_LINKS(a_link_ends),
+        WITH_LINKS(a_link_ends_with_its_offer),
         WITH_LINKS(a_pin_is_guessed_five_times),
     };
 

@@ -140,8 +140,11 @@ listen_main(void *arg)
     struct p2p_box_listener *l = ear->listener;
     const struct p2p_box_listener_options *opt = &l->opt;
     uint64_t pause_ms = PAUSE_MIN_MS, after = 0;
-    const struct p2p_box_wait wait = {
-        .box = opt->box, .key = opt->key, .wait_s = WAIT_S, .stop = l->stop};
+    const struct p2p_box_wait wait = {.box = opt->box,
+                                      .key = opt->key,
+                                      .wait_s = WAIT_S,
+                                      .is_link = opt->is_link,
+                                      .stop = l->stop};
 
     while (!p2p_stop_is_set(l->stop)) {
         if (opt->on_wait != NULL)

@@ -17,6 +17,7 @@ struct p2p_box_listener_options {
     struct p2p_discovery *discovery; /* borrowed until free */
     char box[P2P_BOX_TEXT];
     const struct p2p_rsa *key; /* as in struct p2p_box_wait; borrowed until free */
+    bool is_link;              /* as there */
     unsigned answers_max;      /* that are under way at one time */
     /* On the registry's thread, for each message; the text is borrowed for the call. */
     void (*on_message)(void *arg, size_t registry, const char *text, size_t len);

@@ -133,6 +133,7 @@ p2p_guests_start(const struct p2p_guests_options *opt, struct p2p_guests **out)
 {
     struct p2p_guests *g = calloc(1, sizeof(*g));
     struct p2p_box_listener_options listener = {.discovery = opt->discovery,
+                                                .is_link = true,
                                                 .answers_max = ANSWERS_MAX,
                                                 .on_message = on_message,
                                                 .on_end = drop_box,

@@ -146,8 +146,9 @@ p2p_box_read(struct p2p_discovery *d, size_t registry, const struct p2p_box_wait
 {
     char from[P2P_U64_TEXT_MAX], seconds[P2P_U64_TEXT_MAX];
     const char *const arguments[] = {wait->box, from, seconds};
-    const char *path =
-        wait->is_code ? "/box/%s?after=%s&wait=%s&code=1" : "/box/%s?after=%s&wait=%s";
+    const char *path = wait->is_code   ? "/box/%s?after=%s&wait=%s&code=1"
+                       : wait->is_link ? "/box/%s?after=%s&wait=%s&link=1"
+                                       : "/box/%s?after=%s&wait=%s";
     struct p2p_http_call call = {.method = "GET"};
     enum p2p_err err = P2P_OK;
 

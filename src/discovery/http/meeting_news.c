@@ -23,9 +23,10 @@ tell(struct app *app, const struct meet_news *news)
 
 void
 meeting_tell_open(struct app *app, const struct box_id *id,
-                  const struct box_source *source)
+                  const struct box_source *source, bool is_link)
 {
-    const struct meet_news news = {.type = MEET_OPEN, .box = *id, .source = *source};
+    const struct meet_news news = {
+        .type = is_link ? MEET_OPEN_LINK : MEET_OPEN, .box = *id, .source = *source};
 
     if (app->store != NULL && boxes_is_news(app->meeting.boxes, id, p2p_now_ms()))
         tell(app, &news);
@@ -107,6 +108,10 @@ meeting_on_news(void *arg, const uint8_t *bytes, size_t len)
     switch (news.type) {
     case MEET_OPEN:
         (void)boxes_attend(app->meeting.boxes, &news.box, &news.source, p2p_now_ms());
+        break;
+    case MEET_OPEN_LINK:
+        (void)boxes_attend_link(app->meeting.boxes, &news.box, &news.source,
+                                p2p_now_ms());
         break;
     case MEET_MESSAGE:
         take_message(app, &news);

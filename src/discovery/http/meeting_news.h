@@ -12,7 +12,7 @@ struct app;
 
 /* Somebody reads this box here. Others are told from time to time. */
 void meeting_tell_open(struct app *app, const struct box_id *id,
-                       const struct box_source *source);
+                       const struct box_source *source, bool is_link);
 /* A message was accepted here. */
 void meeting_tell_message(struct app *app, const struct box_id *id,
                           const struct box_source *source, uint64_t number,

@@ -231,13 +231,31 @@ reply_messages(struct http_request *req, struct http_json_out *o)
     http_reply_owned(req, 200, "application/json", text, len);
 }
 
+/* The box exists from now on, or longer. But not again when the handler runs once more:
+ * the reader may be gone, and may have dropped it. */
+static enum box_result
+attend(struct http_request *req, struct app *app, const struct box_id *id)
+{
+    bool is_link = !id->is_peer && http_query(req, "link") != NULL;
+    struct box_source source;
+    enum box_result result;
+
+    if (http_has_waited(req))
+        return boxes_has(app->meeting.boxes, id, p2p_now_ms()) ? BOX_OK : BOX_NONE;
+    meeting_source(req, &source);
+    result = is_link ? boxes_attend_link(app->meeting.boxes, id, &source, p2p_now_ms())
+                     : boxes_attend(app->meeting.boxes, id, &source, p2p_now_ms());
+    if (result == BOX_OK)
+        meeting_tell_open(app, id, &source, is_link);
+    return result;
+}
+
 void
 get_box_messages(struct http_request *req, void *arg)
 {
     struct app *app = arg;
     uint64_t after, wait_s, seen;
     struct http_json_out o;
-    struct box_source source;
     struct box_id id;
     enum box_result result;
 
@@ -253,13 +271,10 @@ get_box_messages(struct http_request *req, void *arg)
         return;
     }
     seen = http_waitlist_generation(meeting_list(&app->meeting, &id));
-    meeting_source(req, &source);
-    result = boxes_attend(app->meeting.boxes, &id, &source, p2p_now_ms());
-    if (result != BOX_OK) {
+    if ((result = attend(req, app, &id)) != BOX_OK) {
         reply_posted(req, result, 0);
         return;
     }
-    meeting_tell_open(app, &id, &source);
     if (!collect(app, &id, after, &o) &&
         http_wait(req, meeting_list(&app->meeting, &id), seen,
                   (unsigned)wait_s * 1000)) {

@@ -15,6 +15,7 @@ struct holder {
     struct holder *next;
     struct box_source key;
     size_t boxes; /* for answers */
+    size_t links;
     size_t bytes;
 };
 
@@ -33,8 +34,9 @@ struct box {
     struct box_id id;
     struct holder *holder; /* of one for answers; NULL: a peer's */
     uint64_t until_ms, last_number;
-    uint64_t tell_ms;             /* when other registries are told again */
-    uint64_t ends_ms;             /* of a code; 0: it is none */
+    uint64_t tell_ms; /* when other registries are told again */
+    uint64_t ends_ms; /* of a code; 0: it is none */
+    bool is_link;
     struct message_list messages; /* the oldest first */
     size_t count;
 };
@@ -101,7 +103,7 @@ drop_holder_if_empty(struct boxes *b, struct holder *h) P2P_REQUIRES(boxes_lock)
 {
     struct holder **link;
 
-    if (h->boxes > 0 || h->bytes > 0)
+    if (h->boxes > 0 || h->links > 0 || h->bytes > 0)
         return;
     link = holder_place(b, &h->key);
     *link = h->next;
@@ -196,7 +198,7 @@ remove_box(struct boxes *b, struct box **link) P2P_REQUIRES(boxes_lock)
     *link = box->next;
     b->box_count--;
     if (box->holder != NULL) {
-        box->holder->boxes--;
+        (*(box->is_link ? &box->holder->links : &box->holder->boxes))--;
         drop_holder_if_empty(b, box->holder);
     }
     free(box);
@@ -218,13 +220,14 @@ find_live(struct boxes *b, const struct box_id *id, uint64_t now_ms)
 
 static enum box_result
 add_box(struct boxes *b, const struct box_id *id, const struct box_source *source,
-        struct box **out) P2P_REQUIRES(boxes_lock)
+        bool is_link, struct box **out) P2P_REQUIRES(boxes_lock)
 {
     struct holder *h = id->is_peer ? NULL : get_holder(b, source);
     struct box *box = NULL;
     enum box_result result = BOX_OK;
 
-    if (!id->is_peer && h != NULL && h->boxes >= BOXES_ANSWERS_PER_SOURCE)
+    if (h != NULL && (is_link ? h->links >= BOXES_LINKS_PER_SOURCE
+                              : h->boxes >= BOXES_ANSWERS_PER_SOURCE))
         return BOX_CROWDED;
     if ((!id->is_peer && h == NULL) || b->box_count >= b->limits.max_boxes ||
         (box = calloc(1, sizeof(*box))) == NULL)
@@ -234,10 +237,11 @@ add_box(struct boxes *b, const struct box_id *id, const struct box_source *sourc
         TAILQ_INIT(&box->messages);
         box->id = *id;
         box->holder = h;
+        box->is_link = is_link;
         *link = box;
         b->box_count++;
         if (h != NULL)
-            h->boxes++;
+            (*(is_link ? &h->links : &h->boxes))++;
     } else if (h != NULL) {
         drop_holder_if_empty(b, h);
     }
@@ -274,15 +278,64 @@ boxes_attend(struct boxes *b, const struct box_id *id, const struct box_source *
     if (now_ms >= b->sweep_at_ms)
         sweep(b, now_ms);
     if ((box = find_live(b, id, now_ms)) == NULL &&
-        (result = add_box(b, id, source, &box)) == BOX_OK)
+        (result = add_box(b, id, source, false, &box)) == BOX_OK)
         box->until_ms = now_ms + (id->is_peer ? BOXES_READER_MS : BOXES_ANSWER_MS);
-    /* One for answers is not kept alive by reading: it is for one answer. */
+    /* One for answers is not kept alive by reading: it is for one answer. Nor that of a
+     * link, by its guests. */
     if (result == BOX_OK && (id->is_peer || box->ends_ms > 0))
         box->until_ms = now_ms + BOXES_READER_MS;
     if (result == BOX_OK && box->ends_ms > 0 && box->until_ms > box->ends_ms)
         box->until_ms = box->ends_ms;
     p2p_unlock(&b->lock);
     return result;
+}
+
+/* Who knows the number of the link could have made a box for answers of it before. */
+static enum box_result
+make_link(struct box *box)
+{
+    struct holder *h = box->holder;
+
+    if (box->is_link)
+        return BOX_OK;
+    if (box->ends_ms > 0)
+        return BOX_NONE; /* of a code */
+    if (h->links >= BOXES_LINKS_PER_SOURCE)
+        return BOX_CROWDED;
+    h->boxes--;
+    h->links++;
+    box->is_link = true;
+    return BOX_OK;
+}
+
+enum box_result
+boxes_attend_link(struct boxes *b, const struct box_id *id,
+                  const struct box_source *source, uint64_t now_ms)
+{
+    enum box_result result = BOX_OK;
+    struct box *box;
+
+    p2p_lock(&b->lock);
+    if (now_ms >= b->sweep_at_ms)
+        sweep(b, now_ms);
+    if ((box = find_live(b, id, now_ms)) == NULL)
+        result = add_box(b, id, source, true, &box);
+    else
+        result = make_link(box);
+    if (result == BOX_OK)
+        box->until_ms = now_ms + BOXES_READER_MS;
+    p2p_unlock(&b->lock);
+    return result;
+}
+
+bool
+boxes_has_link(struct boxes *b, const struct box_id *id, uint64_t now_ms)
+{
+    p2p_lock(&b->lock);
+    struct box *box = find_live(b, id, now_ms);
+    bool has = box != NULL && box->is_link;
+    p2p_unlock(&b->lock);
+    return has;
 }
 
 bool
@@ -311,7 +364,7 @@ boxes_make_for_code(struct boxes *b, const struct box_id *id,
     if (now_ms >= b->sweep_at_ms)
         sweep(b, now_ms);
     if (find_live(b, id, now_ms) == NULL &&
-        (result = add_box(b, id, source, &box)) == BOX_OK) {
+        (result = add_box(b, id, source, false, &box)) == BOX_OK) {
         box->ends_ms = now_ms + BOXES_CODE_MS;
         box->until_ms = now_ms + BOXES_READER_MS;
     }

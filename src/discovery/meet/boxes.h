@@ -2,7 +2,8 @@
  * boxes - where peers leave messages for each other: a peer's own box, which exists
  * while the peer reads it, and boxes for answers, which exist for a minute after
  * somebody asked for one with a number that nobody can guess, or until that reader
- * drops them; those of codes (codes.h) exist while they are read, for a day at most.
+ * drops them; those of codes (codes.h) exist while they are read, for a day at most,
+ * and those of links while they are read.
  * Knows neither HTTP nor signatures. Every message, box and byte is bounded: per box,
  * per source, in total. When a box is full, a message that was read makes room first,
  * then the oldest one of the source that has most in it. Safe from any thread. Times
@@ -27,6 +28,7 @@ enum {
     BOXES_READER_MS = 120 * 1000, /* a peer that has not read for so long has no box */
     BOXES_ANSWER_MS = 60 * 1000,
     BOXES_ANSWERS_PER_SOURCE = 16,
+    BOXES_LINKS_PER_SOURCE = 64, /* a few devices behind one router */
     BOXES_TELL_MS = 40 * 1000, /* other registries hear of a reader this often */
     BOXES_CODE_MS = 24 * 3600 * 1000,
 };
@@ -63,6 +65,12 @@ void boxes_free(struct boxes *b);
  * that it may. */
 enum box_result boxes_attend(struct boxes *b, const struct box_id *id,
                              const struct box_source *source, uint64_t now_ms);
+/* The same for the box of a link, not of a peer: reading keeps it. NONE: it is of a
+ * code. */
+enum box_result boxes_attend_link(struct boxes *b, const struct box_id *id,
+                                  const struct box_source *source, uint64_t now_ms);
+/* Does somebody read this box, as that of a link? */
+bool boxes_has_link(struct boxes *b, const struct box_id *id, uint64_t now_ms);
 /* True if other registries are to hear now that this box is read. The next time is
  * later. */
 bool boxes_is_news(struct boxes *b, const struct box_id *id, uint64_t now_ms);

@@ -83,13 +83,14 @@ meet_news_parse(const uint8_t *bytes, size_t len, struct meet_news *out)
     memset(out, 0, sizeof(*out));
     p2p_rd_init(&rd, bytes, len);
     uint8_t type = p2p_rd_get_u8(&rd);
-    if (rd.failed || type < MEET_OPEN || type > MEET_DROP)
+    if (rd.failed || type < MEET_OPEN || type > MEET_OPEN_LINK)
         return P2P_ERR_MALFORMED;
     out->type = (enum meet_news_type)type;
     if (out->type == MEET_REACHED)
         get_reached(&rd, out);
     else
         get_box(&rd, out);
+    rd.failed = rd.failed || (out->type == MEET_OPEN_LINK && out->box.is_peer);
     if (out->type == MEET_MESSAGE) {
         out->number = p2p_rd_get_u64(&rd);
         out->len = rd.left;

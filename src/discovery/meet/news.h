@@ -8,6 +8,7 @@
  * message  2 || box || source[16] || u64 number || text
  * reached  3 || peer[32] || u8 1 yes, 0 no || u16 port || u8 length || IP
  * drop     4 || box || source[16]
+ * link     5 || box || source[16]     (open, for the box of a link)
  * box    = u8 1 of a peer, 0 for answers || id[32]
  */
 #ifndef P2P_DISCOVERY_NEWS_H
@@ -15,7 +16,7 @@
 
 #include "discovery/meet/trials.h"
 
-enum meet_news_type { MEET_OPEN = 1, MEET_MESSAGE, MEET_REACHED, MEET_DROP };
+enum meet_news_type { MEET_OPEN = 1, MEET_MESSAGE, MEET_REACHED, MEET_DROP, MEET_OPEN_LINK };
 
 struct meet_news {
     enum meet_news_type type;

@@ -189,10 +189,40 @@ links_remove(struct links *l, uint64_t owner)
     return end_all(l, is_owned, owner);
 }
 
+/* The owners of the links that are answered now: rows of the table, or offers. */
+static size_t
+list_owners(struct links *l, bool of_table, uint64_t out[LINKS_MAX])
+{
+    size_t n = 0;
+
+    p2p_lock(&l->lock);
+    for (size_t i = 0; i < l->count; i++)
+        if ((l->at[i]->entry.owner >= LINKS_TABLE) == of_table)
+            out[n++] = l->at[i]->entry.owner;
+    p2p_unlock(&l->lock);
+    return n;
+}
+
+/* Without the lock: offers have one of their own. */
+static bool
+end_orphans(struct links *l)
+{
+    uint64_t owners[LINKS_MAX];
+    size_t count = l->opt.has_offer != NULL ? list_owners(l, false, owners) : 0;
+    bool was_one = false;
+
+    for (size_t i = 0; i < count; i++)
+        if (!l->opt.has_offer(l->opt.arg, (uint32_t)owners[i]))
+            was_one = links_remove(l, owners[i]) || was_one;
+    return was_one;
+}
+
 bool
 links_sweep(struct links *l)
 {
-    return end_all(l, is_over, p2p_time_s());
+    bool was_over = end_all(l, is_over, p2p_time_s());
+
+    return end_orphans(l) || was_over;
 }
 
 /* ---- the table ---- */
@@ -229,20 +259,6 @@ answer_row(struct links *l, const struct p2p_links_row *row)
     p2p_wipe(&entry, sizeof(entry));
 }
 
-/* The owners of the links of the table that are answered now. */
-static size_t
-list_owners(struct links *l, uint64_t out[LINKS_MAX])
-{
-    size_t n = 0;
-
-    p2p_lock(&l->lock);
-    for (size_t i = 0; i < l->count; i++)
-        if (l->at[i]->entry.owner >= LINKS_TABLE)
-            out[n++] = l->at[i]->entry.owner;
-    p2p_unlock(&l->lock);
-    return n;
-}
-
 static bool
 has_row(const struct p2p_links_row *rows, size_t count, uint64_t owner)
 {
@@ -262,7 +278,7 @@ links_follow(struct links *l, const char *keys_dir)
 
     if (p2p_links_list(keys_dir, &rows, &count) != P2P_OK)
         return false;
-    owner_count = list_owners(l, owners);
+    owner_count = list_owners(l, true, owners);
     for (size_t i = 0; i < owner_count; i++)
         if (!has_row(rows, count, owners[i]))
             was_one = links_remove(l, owners[i]) || was_one;

@@ -26,6 +26,8 @@ struct links_options {
     /* As p2p_guests_options.on_guest. */
     void (*on_guest)(void *arg, int fd, const struct p2p_id *link,
                      const struct p2p_guest_id *guest);
+    /* Is there still an offer with this number? NULL: there always is. */
+    bool (*has_offer)(void *arg, uint32_t number);
     void *arg;
 };
 
@@ -57,7 +59,8 @@ P2P_MUST_CHECK enum p2p_err links_add(struct links *l, const struct links_entry 
 /* Removes the links of this owner; true if there was one. Waits until nobody is being
  * met. The guests that are connected are the server's business. */
 bool links_remove(struct links *l, uint64_t owner);
-/* Removes those that have expired; true if there was one. */
+/* Removes those that have expired, and those of offers that have ended; true if there
+ * was one. */
 bool links_sweep(struct links *l);
 
 /* Answers the links of the table (p2p/links.h), and no longer those that are gone from

@@ -389,6 +389,15 @@ offers_renew(struct offers *o, uint32_t number)
 }
 
 bool
+offers_exists(struct offers *o, uint32_t number)
+{
+    p2p_lock(&o->lock);
+    bool exists = find_offer(o, number) != NULL;
+    p2p_unlock(&o->lock);
+    return exists;
+}
+
+bool
 offers_end(struct offers *o, uint32_t number)
 {
     struct offer *offer;

@@ -54,6 +54,8 @@ P2P_MUST_CHECK enum p2p_err offers_open(struct offers *o, uint32_t number,
                                         const struct p2p_id *peer);
 /* The program is still there. NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err offers_renew(struct offers *o, uint32_t number);
+/* Is it there? */
+bool offers_exists(struct offers *o, uint32_t number);
 /* True if it was there. */
 bool offers_end(struct offers *o, uint32_t number);
 
