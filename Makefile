@@ -102,7 +102,7 @@ $(B)/tests/%.o: ALL_CFLAGS += -Wno-thread-safety
 
 # Built into p2p-ui by the assembler, which -MMD does not see.
 $(B)/src/ui/openapi.o: docs/openapi.yaml
-$(B)/src/discovery/http/page.o: $(addprefix web/link/,index.html link.css link.js)
+$(B)/src/http/link_page.o: $(wildcard web/link/*)
 
 # The same objects for both libraries. The headers in include/p2p make what they declare visible;
 # p2pcore.map gives it a version.

@@ -38,7 +38,7 @@ _p2p_value() { # completes the value of option $1; false when it takes none we k
     case $1 in
     --to) case $command in send) _p2p_names peers ;; restore) _p2p_names shared ;; *) _p2p_paths -d ;; esac ;;
     --*-dir) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
-    --config | --snapshot | --allow-peers | --relay-secret-file | --output | -o | --tls-cert | --tls-key | --ca-file)
+    --config | --snapshot | --allow-peers | --relay-secret-file | --turn-secret-file | --output | -o | --tls-cert | --tls-key | --ca-file)
         compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -f -- "$cur") ;;
     --offers) _p2p_offer < <(printf '%s\n' all known none) ;;
     --log-level) _p2p_offer < <(printf '%s\n' error warn info debug) ;;

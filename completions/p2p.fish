@@ -61,7 +61,7 @@ function __p2p_value
             end
         case '--*-dir'
             __fish_complete_directories $argv[3] ''
-        case --config --snapshot --allow-peers --relay-secret-file --output -o --tls-cert --tls-key --ca-file
+        case --config --snapshot --allow-peers --relay-secret-file --turn-secret-file --output -o --tls-cert --tls-key --ca-file
             __p2p_paths $argv[3]
         case --offers
             printf '%s\n' all known none

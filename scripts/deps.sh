@@ -12,7 +12,7 @@ BUILD="gcc make pkg-config libmicrohttpd-dev libssl-dev libcjson-dev uuid-dev li
        libjpeg62-turbo-dev libpng-dev libwebp-dev libminiupnpc-dev"
 TEST="g++ clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
       python3-cryptography python3-requests python3-selenium python3-yaml python3-jsonschema python3-libtorrent chromium chromium-driver redis-server
-      haproxy nginx-light caddy apache2 socat ncat openssh-server openssh-client firefox-esr curl
+      coturn haproxy nginx-light caddy apache2 socat ncat openssh-server openssh-client firefox-esr curl
       bsdutils dbus avahi-daemon iproute2 miniupnpd-nftables nftables procps spin spass
       exfatprogs exfat-fuse ntfs-3g xfsprogs btrfs-progs dosfstools e2fsprogs
       gocryptfs encfs sshfs rclone bash-completion zsh fish mandoc groff shellcheck desktop-file-utils dpkg-dev gnupg apt-utils"

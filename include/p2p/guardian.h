@@ -30,6 +30,7 @@
 #include "p2p/relay.h"
 #include "p2p/reload.h"
 #include "p2p/sandbox.h"
+#include "p2p/turn.h"
 
 #pragma GCC visibility push(default)
 #ifdef __cplusplus
@@ -119,6 +120,9 @@ P2P_MUST_CHECK enum p2p_err p2p_guardian_open(const char *path, int *fd);
  * it cannot. USAGE: too short. */
 P2P_MUST_CHECK enum p2p_err p2p_guardian_relay_key(const char *path,
                                                    struct p2p_secret *key);
+/* The same for the secret of a TURN server (p2p/turn.h). USAGE: too short, too long. */
+P2P_MUST_CHECK enum p2p_err p2p_guardian_turn_secret(const char *path,
+                                                     struct p2p_turn_secret *out);
 /* For p2p_identity_open: gets the passphrase from the parent, which asks for it once
  * and remembers it. *Returns owned*, free with p2p_vault_free. `arg` is not used. NULL:
  * there is none. */

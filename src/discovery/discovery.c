@@ -248,6 +248,21 @@ know_relay(struct discovery *d)
                : P2P_OK;
 }
 
+static enum p2p_err
+know_turn(struct discovery *d)
+{
+    struct turn *t = &d->app.meeting.turn;
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < d->opt.turn.count && err == P2P_OK; i++)
+        err = turn_add(t, d->opt.turn.at[i]); /* checked with the options */
+    if (err == P2P_OK && t->count > 0)
+        err = p2p_random(t->seed, sizeof(t->seed));
+    return err == P2P_OK && t->count > 0
+               ? p2p_guardian_turn_secret(d->opt.turn_secret_file, &t->secret)
+               : err;
+}
+
 static void
 on_trial(void *arg, const struct trial *trial, enum trial_result result)
 {
@@ -290,8 +305,9 @@ discovery_open(struct discovery *d)
     load_snapshot(d);
     if ((err = try_snapshot(d)) != P2P_OK)
         return err;
-    if ((err = know_relay(d)) != P2P_OK || (err = open_store(d)) != P2P_OK ||
-        (err = start_prober(d)) != P2P_OK || (err = open_server(d)) != P2P_OK)
+    if ((err = know_relay(d)) != P2P_OK || (err = know_turn(d)) != P2P_OK ||
+        (err = open_store(d)) != P2P_OK || (err = start_prober(d)) != P2P_OK ||
+        (err = open_server(d)) != P2P_OK)
         return err;
     return P2P_OK;
 }

@@ -96,7 +96,7 @@ describe(void *arg, struct p2p_guardian_options *guardian)
     static char path[PATH_MAX];
     const struct discovery *d = arg;
     const char *const files[] = {d->opt.tls.cert, d->opt.tls.key,
-                                 d->opt.relay_secret_file};
+                                 d->opt.relay_secret_file, d->opt.turn_secret_file};
     size_t count = 0;
 
     guardian->folders[0] = snapshot_folder(d, path);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "discovery/meet/turn.h"
 #include "discovery/store/store.h"
 #include "http/given.h"
 #include "p2p/limits.h"
@@ -33,13 +34,15 @@ static const struct p2p_option table[] = {
     {"stun", P2P_OPT_FLAG, FIELD(stun), 0, 0, NULL, "tell clients by UDP from which address they are seen (STUN), at the number of --port and the next one"},
     {"relay", P2P_OPT_TEXT, FIELD(relay), 0, 0, "HOST:PORT", "send peers that find no other way to each other to this p2p-relay; needs --relay-secret-file"},
     {"relay-secret-file", P2P_OPT_TEXT, FIELD(relay_secret_file), 0, 0, "FILE", "file with the secret of that relay"},
+    {"turn", P2P_OPT_LIST, FIELD(turn), 0, 0, "HOST:PORT", "name this TURN server (coturn) to browsers that open a link; or turns:HOST:PORT; may be repeated; needs --turn-secret-file"},
+    {"turn-secret-file", P2P_OPT_TEXT, FIELD(turn_secret_file), 0, 0, "FILE", "file with the secret of those servers: coturn's static-auth-secret"},
     {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "ADDRESS", "trust this reverse proxy to name the client's address (Forwarded or X-Forwarded-For header): an address or a network such as 172.18.0.0/16; may be repeated or separated by commas"},
     P2P_GUARDIAN_OPTIONS(FIELD(guardian)),
 };
 /* clang-format on */
 
 /* The parent has the socket and the user. */
-const char *const discovery_fixed_options[] = {"host", "port",        "stun",    "user",
+const char *const discovery_fixed_options[] = {"host",        "port",    "stun", "user",
                                                "run-as-root", "sandbox", NULL};
 
 const struct p2p_option_set discovery_option_set = {
@@ -90,6 +93,29 @@ check_relay(struct discovery_options *opt, const struct p2p_options_text *text)
 }
 
 static enum p2p_err
+check_turn(const struct discovery_options *opt, const struct p2p_options_text *text)
+{
+    const char *program = discovery_option_set.program;
+    struct turn turn = {.count = 0};
+
+    if (opt->turn.count > 0 && opt->turn_secret_file == NULL)
+        return p2p_options_refuse(program, "%s needs --turn-secret-file",
+                                  p2p_options_place(text, opt->turn.at[0]));
+    for (size_t i = 0; i < opt->turn.count; i++) {
+        enum p2p_err err = turn_add(&turn, opt->turn.at[i]);
+        if (err == P2P_ERR_TOO_LARGE)
+            return p2p_options_refuse(program, "%s: these are too many servers",
+                                      p2p_options_place(text, opt->turn.at[i]));
+        if (err != P2P_OK)
+            return p2p_options_refuse(program,
+                                      "%s must be an address such as "
+                                      "turn.example:3478 or turns:turn.example:5349",
+                                      p2p_options_place(text, opt->turn.at[i]));
+    }
+    return P2P_OK;
+}
+
+static enum p2p_err
 check(struct discovery_options *opt, const struct p2p_options_text *text, int arguments,
       char **argv)
 {
@@ -105,6 +131,7 @@ check(struct discovery_options *opt, const struct p2p_options_text *text, int ar
                                   "redis+sentinel://HOST:PORT,.../MASTER/DB",
                                   p2p_options_place(text, opt->store));
     if ((err = check_relay(opt, text)) != P2P_OK ||
+        (err = check_turn(opt, text)) != P2P_OK ||
         (err = http_check_tls(program, text, &opt->tls)) != P2P_OK ||
         (err = http_check_list(program, text, &opt->trusted_proxies,
                                http_proxies_check)) != P2P_OK)

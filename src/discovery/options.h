@@ -31,6 +31,8 @@ struct discovery_options {
     bool probe, stun;
     const char *relay, *relay_secret_file;
     struct p2p_addr relay_at; /* of `relay` */
+    struct p2p_option_list turn;
+    const char *turn_secret_file;
 };
 
 /* The table; which options change in a running process, and which never change

@@ -344,6 +344,9 @@ def test_the_registry_refuses_half_a_relay(suite, tmp_path):
     for words, said in [
         (["--relay", "x:1"], "needs --relay-secret-file"),
         (["--relay", "x:y", "--relay-secret-file", "f"], "must be an address"),
+        (["--turn", "x:1"], "needs --turn-secret-file"),
+        (["--turn", "turns:x:y", "--turn-secret-file", "f"], "must be an address"),
+        (["--turn", "x:1?transport=udp", "--turn-secret-file", "f"], "must be an address"),
     ]:
         run = subprocess.run(
             [BIN / "p2p-discovery", "--port", "0", *words], capture_output=True, text=True, env=environment(tmp_path)

@@ -4,17 +4,10 @@
 
 // ---- texts ----
 
-const KEYS = "connect asks opens files none from all one get pin pinGo pinWrong pinLocked loading done lost gone used busy changed bad direct relay proof note plain again unsupported failed big".split(" ");
-const TEXTS = {
-  en: ["Connecting", "Asking the sender’s device", "Opening the connection", "Files for you", "There is no file in this link.", "From {0} ({1})", "Download all ({0})", "Download ({0})", "Download", "PIN of this link", "Continue", "The PIN is wrong.", "Too many wrong PINs. Try again in 15 minutes.", "Downloading {0}: {1} of {2}, {3}/s, {4} left", "Everything was downloaded and verified.", "The connection was lost. Trying again.", "The sender’s device does not answer. It may be off, or the link has expired or was revoked. Ask the sender.", "This link is used up. Ask the sender for a new one.", "The sender’s device is busy. Try again later.", "A file has changed on the sender’s device. Ask the sender for a new link.", "This is not a complete link. Copy all of it, with what is behind the # sign.", "direct connection", "connection through a relay", "{0}, encrypted from device to device. Each piece of the files is compared with the sender’s checksums.", "The files come from the sender’s device, not from {0}. But {0} sends this page: whoever controls it could change the page and read the link. The program p2p does not need the page: p2p receive.", "This page came unencrypted. On a network that you do not trust, somebody could have changed it.", "Try again", "This browser cannot open connections to other devices (WebRTC).", "The download failed: {0}", "For files of more than 2 GB, p2p receive needs less memory."],
-  de: ["Verbindung wird aufgebaut", "Das Gerät des Absenders wird gefragt", "Die Verbindung wird geöffnet", "Dateien für dich", "Dieser Link enthält keine Datei.", "Von {0} ({1})", "Alle herunterladen ({0})", "Herunterladen ({0})", "Herunterladen", "PIN dieses Links", "Weiter", "Die PIN ist falsch.", "Zu viele falsche PINs. In 15 Minuten wieder versuchen.", "{0} wird geladen: {1} von {2}, {3}/s, noch {4}", "Alles ist geladen und geprüft.", "Die Verbindung ist abgerissen. Neuer Versuch.", "Das Gerät des Absenders antwortet nicht. Es ist vielleicht aus, oder der Link ist abgelaufen oder widerrufen. Frage den Absender.", "Dieser Link ist verbraucht. Bitte den Absender um einen neuen.", "Das Gerät des Absenders ist ausgelastet. Später wieder versuchen.", "Eine Datei hat sich beim Absender geändert. Bitte um einen neuen Link.", "Der Link ist nicht vollständig. Kopiere ihn ganz, auch was hinter dem Zeichen # steht.", "Direkte Verbindung", "Verbindung über ein Relay", "{0}, verschlüsselt von Gerät zu Gerät. Jedes Stück der Dateien wird mit den Prüfsummen des Absenders verglichen.", "Die Dateien kommen vom Gerät des Absenders, nicht von {0}. Aber {0} sendet diese Seite: Wer es betreibt, könnte die Seite ändern und den Link lesen. Das Programm p2p braucht die Seite nicht: p2p receive.", "Diese Seite kam unverschlüsselt. In einem Netz, dem du nicht traust, könnte sie verändert sein.", "Nochmals versuchen", "Dieser Browser kann keine Verbindungen zu anderen Geräten öffnen (WebRTC).", "Das Laden ist gescheitert: {0}", "Für Dateien über 2 GB braucht p2p receive weniger Speicher."],
-  es: ["Conectando", "Preguntando al dispositivo del remitente", "Abriendo la conexión", "Archivos para ti", "Este enlace no contiene archivos.", "De {0} ({1})", "Descargar todo ({0})", "Descargar ({0})", "Descargar", "PIN de este enlace", "Continuar", "El PIN es incorrecto.", "Demasiados PIN incorrectos. Inténtalo de nuevo en 15 minutos.", "Descargando {0}: {1} de {2}, {3}/s, faltan {4}", "Todo se ha descargado y comprobado.", "Se perdió la conexión. Intentando de nuevo.", "El dispositivo del remitente no responde. Puede estar apagado, o el enlace ha caducado o fue revocado. Pregunta al remitente.", "Este enlace ya se usó. Pide otro al remitente.", "El dispositivo del remitente está ocupado. Inténtalo más tarde.", "Un archivo cambió en el dispositivo del remitente. Pide otro enlace.", "El enlace no está completo. Cópialo entero, con lo que sigue al signo #.", "Conexión directa", "Conexión por un relé", "{0}, cifrada de dispositivo a dispositivo. Cada parte de los archivos se compara con las sumas del remitente.", "Los archivos vienen del dispositivo del remitente, no de {0}. Pero {0} envía esta página: quien lo controla podría cambiarla y leer el enlace. El programa p2p no necesita la página: p2p receive.", "Esta página llegó sin cifrar. En una red en la que no confías, alguien podría haberla cambiado.", "Intentar de nuevo", "Este navegador no puede abrir conexiones con otros dispositivos (WebRTC).", "La descarga falló: {0}", "Para archivos de más de 2 GB, p2p receive necesita menos memoria."],
-  fr: ["Connexion en cours", "Appel de l’appareil de l’expéditeur", "Ouverture de la connexion", "Fichiers pour vous", "Ce lien ne contient aucun fichier.", "De {0} ({1})", "Tout télécharger ({0})", "Télécharger ({0})", "Télécharger", "Code PIN de ce lien", "Continuer", "Le code PIN est faux.", "Trop de codes PIN faux. Réessayez dans 15 minutes.", "Téléchargement de {0} : {1} sur {2}, {3}/s, reste {4}", "Tout est téléchargé et vérifié.", "La connexion est perdue. Nouvel essai.", "L’appareil de l’expéditeur ne répond pas. Il est peut-être éteint, ou le lien a expiré ou a été révoqué. Demandez à l’expéditeur.", "Ce lien a déjà servi. Demandez-en un autre à l’expéditeur.", "L’appareil de l’expéditeur est occupé. Réessayez plus tard.", "Un fichier a changé chez l’expéditeur. Demandez un autre lien.", "Ce lien n’est pas complet. Copiez-le en entier, avec ce qui suit le signe #.", "Connexion directe", "Connexion par un relais", "{0}, chiffrée d’appareil à appareil. Chaque partie des fichiers est comparée aux sommes de contrôle de l’expéditeur.", "Les fichiers viennent de l’appareil de l’expéditeur, pas de {0}. Mais {0} envoie cette page : qui le contrôle pourrait la changer et lire le lien. Le programme p2p n’a pas besoin de la page : p2p receive.", "Cette page est arrivée sans chiffrement. Sur un réseau non fiable, quelqu’un a pu la changer.", "Réessayer", "Ce navigateur ne peut pas ouvrir de connexion vers d’autres appareils (WebRTC).", "Le téléchargement a échoué : {0}", "Pour des fichiers de plus de 2 Go, p2p receive demande moins de mémoire."],
-  zh: ["正在连接", "正在询问发送方的设备", "正在建立连接", "给你的文件", "此链接中没有文件。", "来自 {0}（{1}）", "全部下载（{0}）", "下载（{0}）", "下载", "此链接的 PIN", "继续", "PIN 错误。", "PIN 错误次数过多。请在 15 分钟后重试。", "正在下载 {0}：{1} / {2}，{3}/秒，剩余 {4}", "全部文件已下载并校验。", "连接中断，正在重试。", "发送方的设备没有应答。它可能已关机，或者链接已过期或被撤销。请询问发送方。", "此链接已用完。请向发送方要一个新链接。", "发送方的设备正忙。请稍后重试。", "发送方设备上的文件已更改。请要一个新链接。", "链接不完整。请完整复制，包括 # 后面的部分。", "直接连接", "通过中继连接", "{0}，设备之间端到端加密。文件的每一部分都与发送方的校验和比较。", "文件来自发送方的设备，而不是 {0}。但此页面由 {0} 发送：控制它的人可以更改页面并读取链接。程序 p2p 不需要此页面：p2p receive。", "此页面未加密传输。在不受信任的网络中，可能已被他人更改。", "重试", "此浏览器无法与其他设备建立连接（WebRTC）。", "下载失败：{0}", "对于超过 2 GB 的文件，p2p receive 占用的内存更少。"],
-  ar: ["جارٍ الاتصال", "جارٍ سؤال جهاز المرسِل", "جارٍ فتح الاتصال", "ملفات لك", "لا يوجد ملف في هذا الرابط.", "من {0} ({1})", "تنزيل الكل ({0})", "تنزيل ({0})", "تنزيل", "رمز PIN لهذا الرابط", "متابعة", "رمز PIN غير صحيح.", "محاولات خاطئة كثيرة. حاول مرة أخرى بعد 15 دقيقة.", "جارٍ تنزيل {0}: ‏{1} من {2}، ‏{3}/ث، بقي {4}", "تم تنزيل كل شيء والتحقق منه.", "انقطع الاتصال. تجري المحاولة مرة أخرى.", "جهاز المرسِل لا يجيب. قد يكون مطفأً، أو انتهت صلاحية الرابط أو أُلغي. اسأل المرسِل.", "استُهلك هذا الرابط. اطلب من المرسِل رابطًا جديدًا.", "جهاز المرسِل مشغول. حاول لاحقًا.", "تغيّر ملف على جهاز المرسِل. اطلب رابطًا جديدًا.", "الرابط غير كامل. انسخه كله مع ما بعد علامة #.", "اتصال مباشر", "اتصال عبر مُرحِّل", "{0}، مشفّر من جهاز إلى جهاز. يُقارن كل جزء من الملفات بمجاميع التحقق لدى المرسِل.", "تأتي الملفات من جهاز المرسِل وليس من {0}. لكن {0} يرسل هذه الصفحة: من يتحكم به يستطيع تغييرها وقراءة الرابط. لا يحتاج برنامج p2p إلى الصفحة: p2p receive.", "وصلت هذه الصفحة دون تشفير. في شبكة لا تثق بها قد يكون أحدهم غيّرها.", "حاول مرة أخرى", "لا يستطيع هذا المتصفح فتح اتصالات بأجهزة أخرى (WebRTC).", "فشل التنزيل: {0}", "للملفات الأكبر من 2 غيغابايت يحتاج p2p receive إلى ذاكرة أقل."],
-};
-const language = (navigator.languages || []).map((l) => l.slice(0, 2)).find((l) => TEXTS[l]) || "en";
-const t = (key, ...values) => TEXTS[language][KEYS.indexOf(key)].replace(/\{(\d)\}/g, (_, i) => values[i]);
+const LANGUAGES = ["en", "de", "es", "fr", "zh", "ar"];
+const language = (navigator.languages || []).map((l) => l.slice(0, 2)).find((l) => LANGUAGES.includes(l)) || "en";
+const { default: TEXTS } = await import(`./${language}.js`);
+const t = (key, ...values) => TEXTS[key].replace(/\{(\d)\}/g, (_, i) => values[i]);
 const number = (value, digits) => new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
 function sizeText(bytes) {
   let unit = 0;
@@ -171,8 +164,10 @@ function fromText(text) {
     ufrag: value("ice-ufrag"),
     pwd: value("ice-pwd"),
     fingerprint: value("fingerprint").split(" ")[1].replaceAll(":", "").toLowerCase(),
+    // Those of relays come last, and a peer takes 16.
     candidates: [...text.matchAll(/^a=candidate:\S+ 1 udp (\d+) (\S+) (\d+) typ (\S+)/gim)]
       .map(([, priority, ip, port, kind]) => `${ip} ${port} ${kind} ${priority}`)
+      .sort((a, b) => b.includes("relay") - a.includes("relay"))
       .slice(0, 16),
   };
 }
@@ -184,10 +179,11 @@ function gathered(pc) {
   });
 }
 const linesOf = (end) => [end.ufrag, end.pwd, end.fingerprint, ...end.candidates];
+const answerLines = (m, session, own) => ["p2p link answer", session, own.fingerprint, m.from, ...linesOf(m)];
 function isAnswer(m, keys, session, own) {
   const texts = [m.ufrag, m.pwd, m.fingerprint, m.from, ...(Array.isArray(m.candidates) ? m.candidates : [null])];
   return m.type === "host" && m.session === session && texts.every((text) => typeof text === "string" && /^[\x20-\x7e]+$/.test(text)) &&
-    m.mac === sealed(keys, ["p2p link answer", session, own.fingerprint, m.from, ...linesOf(m)]);
+    m.mac === sealed(keys, answerLines(m, session, own));
 }
 async function waitForAnswer(reply, check) {
   const end = Date.now() + 25000;
@@ -210,7 +206,7 @@ function guestId(box) {
 }
 async function meet(keys, say) {
   if (!globalThis.RTCPeerConnection) throw new Trouble("unsupported");
-  const first = await ask("reach");
+  const first = await ask(`reach?box=${keys.box}`); // with the number, there is a relay for us
   const now = Date.parse(first.headers.get("Date")) || Date.now();
   const reach = await first.json();
   const servers = [...(reach.stun || []).map((at) => ({ urls: `stun:${at}` })), ...(reach.turn || [])];

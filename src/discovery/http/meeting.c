@@ -58,6 +58,7 @@ meeting_open(struct meeting *m, struct http_server *server)
                           !make_budget(&m->token_peers, MEETING_TOKENS_PER_PEER) ||
                           !make_budget(&m->tokens, MEETING_TOKENS_IN_TOTAL) ||
                           !make_budget(&m->codes_made, MEETING_CODES_PER_SOURCE) ||
+                          !make_budget(&m->turn_logins, MEETING_TURN_PER_SOURCE) ||
                           !make_claims(&m->claims) || !make_sessions(&m->sessions)))
         err = P2P_ERR_NOMEM;
     return err;
@@ -68,7 +69,7 @@ meeting_close(struct meeting *m)
 {
     struct http_ratelimit *const budgets[] = {
         m->posts,  m->senders,  m->targets,    m->token_sources, m->token_peers,
-        m->tokens, m->sessions, m->codes_made, m->claims,
+        m->tokens, m->sessions, m->codes_made, m->claims,        m->turn_logins,
     };
 
     for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); i++)

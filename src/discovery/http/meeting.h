@@ -1,10 +1,12 @@
 /* What the routes of boxes and relays use (routes_box.c, routes_relay.c): the boxes,
- * the requests that wait at them, the budgets, and the relay with its secret. */
+ * the requests that wait at them, the budgets, the relay and the TURN
+ * servers with their secrets. */
 #ifndef P2P_DISCOVERY_MEETING_H
 #define P2P_DISCOVERY_MEETING_H
 
 #include "discovery/meet/boxes.h"
 #include "discovery/meet/codes.h"
+#include "discovery/meet/turn.h"
 #include "http/http.h"
 #include "p2p/addr.h"
 #include "p2p/crypto.h"
@@ -27,6 +29,7 @@ enum {
     MEETING_CODES_PER_SOURCE = 12,
     MEETING_CLAIMS_PER_HOUR = 10, /* of a source */
     MEETING_CLAIMS_BURST = 10,
+    MEETING_TURN_PER_SOURCE = 12,
 };
 
 struct meeting {
@@ -34,14 +37,15 @@ struct meeting {
     struct codes *codes;
     struct http_waitlist *waiting[MEETING_LISTS];
     struct http_ratelimit *posts, *senders, *targets, *token_sources, *token_peers,
-        *tokens, *sessions, *codes_made, *claims;
+        *tokens, *sessions, *codes_made, *claims, *turn_logins;
     bool has_relay;
     struct p2p_addr relay;
     struct p2p_secret relay_key;
+    struct turn turn;
 };
 
-/* Set `has_relay` and what belongs to it before. The server is open, but does not
- * answer yet. */
+/* Set `has_relay` and what belongs to it, and `turn`, before. The server is open, but
+ * does not answer yet. */
 P2P_MUST_CHECK enum p2p_err meeting_open(struct meeting *m, struct http_server *server);
 /* The server is closed. Accepts a meeting that is all zero. */
 void meeting_close(struct meeting *m);

@@ -1,4 +1,4 @@
-/* GET /reach, POST /reach/relay: relays, and tokens for one session. */
+/* GET /reach, POST /reach/relay: relays, and what opens them for one session. */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +6,7 @@
 #include "discovery/http/app.h"
 #include "http/source/ratelimit.h"
 #include "http/text/json.h"
+#include "p2p/bytes.h"
 #include "p2p/call.h"
 #include "p2p/clock.h"
 
@@ -29,6 +30,48 @@ put_stun(struct http_json_out *o, struct http_request *req, const struct app *ap
     http_json_end(o, ']');
 }
 
+/* Only with the number of a link that is answered now, and within the budget of the
+ * address: otherwise guests have to do without. */
+static bool
+may_use_turn(struct http_request *req, const struct app *app)
+{
+    const char *text = http_query(req, "box");
+    const struct meeting *m = &app->meeting;
+    struct box_id id = {.is_peer = false};
+
+    return m->turn.count > 0 && text != NULL &&
+           p2p_hex_parse(text, id.b, sizeof(id.b) / 2) == P2P_OK &&
+           boxes_has_link(m->boxes, &id, p2p_now_ms()) &&
+           (http_client_is_loopback(req) ||
+            http_ratelimit_take_ip(m->turn_logins, http_client_ip(req), 1,
+                                   p2p_now_ms()) == 0);
+}
+
+static void
+put_turn(struct http_json_out *o, struct http_request *req, const struct app *app)
+{
+    const struct turn *turn = &app->meeting.turn;
+    struct p2p_turn_login login;
+    struct box_source source;
+
+    if (!may_use_turn(req, app))
+        return;
+    meeting_source(req, &source);
+    if (turn_login(turn, &source, p2p_time_s(), &login) != P2P_OK)
+        return;
+    http_json_begin(o, "turn", '[');
+    http_json_begin(o, NULL, '{');
+    http_json_begin(o, "urls", '[');
+    for (size_t i = 0; i < turn->count; i++)
+        http_json_put_string(o, NULL, turn->urls[i]);
+    http_json_end(o, ']');
+    http_json_put_string(o, "username", login.username);
+    http_json_put_string(o, "credential", login.password);
+    http_json_end(o, '}');
+    http_json_end(o, ']');
+    p2p_wipe(&login, sizeof(login));
+}
+
 void
 get_reach(struct http_request *req, void *arg)
 {
@@ -48,8 +91,10 @@ get_reach(struct http_request *req, void *arg)
             &o, NULL, p2p_addr_format(&app->meeting.relay, relay, sizeof(relay)));
     http_json_end(&o, ']');
     put_stun(&o, req, app);
+    put_turn(&o, req, app);
     http_json_end(&o, '}');
     text = http_json_take(&o, &len);
+    http_set_header(req, "Cache-Control", "no-store");
     http_reply_owned(req, 200, "application/json", text, len);
 }
 

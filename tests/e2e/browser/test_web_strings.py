@@ -157,3 +157,30 @@ def test_one_visit_stays_small():
     files = [p for p in files if LATER not in p.parents and GUESTS not in p.parents]  # a page of its own
     size = sum(HEADERS + min(len(gzip.compress(p.read_bytes(), 9)), p.stat().st_size) for p in files)
     assert size < 100 * 1024, size
+
+
+# ---- the page of links (web/link): one language is loaded ----
+
+LINK = WEB / "link"
+TEXT = re.compile(r'^  (\w+): ("(?:[^"\\]|\\.)*"),$', re.M)
+
+
+def link_texts(language):
+    return no_repeats([(key, json.loads(text)) for key, text in TEXT.findall((LINK / f"{language}.js").read_text())])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_of_links_has_every_text(language):
+    script = (LINK / "link.js").read_text()
+    assert f'"{language}"' in re.search(r"LANGUAGES = \[(.*)\]", script)[1]
+    english, texts = link_texts("en"), link_texts(language)
+    assert list(texts) == list(english) and all(texts.values())
+    for key, text in texts.items():
+        assert sorted(re.findall(r"\{\d\}", text)) == sorted(re.findall(r"\{\d\}", english[key])), key
+    assert [key for key in english if f'"{key}"' not in script] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_of_links_is_small(language):
+    loaded = [LINK / name for name in ("index.html", "link.css", "link.js", f"{language}.js")]
+    assert sum(path.stat().st_size for path in loaded) <= 40 * 1024

@@ -1,0 +1,130 @@
+"""Links where it is difficult: UDP between guest and sender is blocked but for a TURN server."""
+
+import os
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from conftest import Registry, bounded, wait_until
+from netns import other_machine
+from test_browser_link import LIMIT, Guest, Sender
+
+SECRET = "a secret of this test alone"
+
+
+@pytest.fixture(scope="module")
+def machine():
+    with other_machine(8) as found:
+        if found is None:
+            pytest.skip("network namespaces cannot be made here")
+        yield found
+
+
+def free_port(address):
+    """Of TCP and UDP."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind((address, 0))
+            try:
+                udp.bind(tcp.getsockname())
+                return tcp.getsockname()[1]
+            except OSError:
+                continue
+
+
+def answers(address, port):
+    try:
+        socket.create_connection((address, port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def turn(machine, tmp_path):
+    """(port, file with the secret) of a coturn as OPERATIONS.md sets it up."""
+    if shutil.which("turnserver") is None:
+        pytest.skip("coturn is not installed (scripts/deps.sh test)")
+    port, secret_file = free_port(machine.our_ip), tmp_path / "turn.secret"
+    secret_file.write_text(SECRET + "\n")
+    words = f"""-n --use-auth-secret --static-auth-secret SECRET --realm p2p --no-cli --no-tls --no-dtls
+        --listening-ip {machine.our_ip} --relay-ip {machine.our_ip} --listening-port {port} --user-quota 12
+        --denied-peer-ip 10.0.0.0-10.255.255.255 --denied-peer-ip 192.168.0.0-192.168.255.255
+        --allowed-peer-ip {machine.our_ip} --no-multicast-peers --log-file stdout --simple-log --userdb {tmp_path}/turndb
+        --pidfile {tmp_path}/turn.pid""".split()  # fmt: skip
+    words[words.index("--static-auth-secret") + 1] = SECRET
+    log = (tmp_path / "turn.log").open("w")
+    process = bounded(subprocess.Popen(["turnserver", *words], stdout=log, stderr=log, cwd=tmp_path))
+    try:
+        wait_until(lambda: answers(machine.our_ip, port) or process.poll() is not None, LIMIT, "coturn")
+        if process.poll() is not None:
+            pytest.skip(f"coturn cannot run here: {(tmp_path / 'turn.log').read_text()[-500:]}")
+        yield port, secret_file
+    finally:
+        process.terminate()
+        process.wait(LIMIT)
+        log.close()
+
+
+def login_for(http, box):
+    found = http.get("/reach", box=box).json()
+    return found["turn"][0] if "turn" in found else None
+
+
+def test_a_link_through_turn(machine, turn, module_suite, tmp_path):
+    """The guest's network lets UDP pass to the TURN server only. Logins are for those who have a link, and not many."""
+    port, secret_file = turn
+    words = ["--turn", f"{machine.our_ip}:{port}", "--turn-secret-file", secret_file]
+    registry = module_suite.discovery(*words, folder="turned", host="0.0.0.0")
+    url = f"http://{machine.our_ip}:{registry.port}"
+    data = os.urandom(700_000)
+    (tmp_path / "a.bin").write_bytes(data)
+    rules = f"""table inet p2p {{
+        chain in {{ type filter hook input priority 0; udp sport != {port} drop; }}
+        chain out {{ type filter hook output priority 0; udp dport != {port} drop; }}
+    }}"""
+    blocked = subprocess.run(["ip", "netns", "exec", machine.name, "nft", "-f", "-"], input=rules, text=True, capture_output=True)
+    if blocked.returncode != 0:
+        pytest.skip(f"nftables does not work here: {blocked.stderr}")
+    sender = Sender(tmp_path / "sender", url, "--keep", tmp_path / "a.bin")
+    try:
+        link = sender.event("link")["link"]
+
+        def visit():
+            guest = Guest(tmp_path)
+            try:
+                guest.open(link).download().shows("Everything was downloaded and verified.")
+                guest.shows("connection through a relay")
+                guest.has_saved("a.bin", data)
+                box = guest.driver.execute_script("return performance.getEntriesByType('resource').map((e) => e.name).find((n) => n.includes('reach?box='))")
+                return box.split("=")[1]
+            except BaseException:
+                print(guest.driver.page_source, guest.driver.get_log("browser"))
+                print((tmp_path / "turn.log").read_text())
+                raise
+            finally:
+                guest.driver.quit()
+
+        box = machine.run(visit)
+        refused = (None, "0" * 32, "x")
+        assert [login_for(registry.registry, each) for each in refused] == [None] * 3
+        assert registry.registry.get(f"/box/{'1' * 32}").status_code == 200  # not of a link
+        assert login_for(registry.registry, "1" * 32) is None
+        login = login_for(registry.registry, box)
+        assert login["urls"] == [f"turn:{machine.our_ip}:{port}?transport={way}" for way in ("udp", "tcp")]
+        checks = [(login["credential"], False), ("A" * 27 + "=", True)]
+        for password, is_refused in checks:
+            done = machine.run(
+                subprocess.run,
+                ["turnutils_uclient", "-y", "-n", "1", "-m", "1", "-c", "-u", login["username"], "-w", password, "-p", str(port), machine.our_ip],
+                capture_output=True, text=True, timeout=LIMIT,
+            )  # fmt: skip
+            assert ("Cannot complete Allocation" in done.stdout + done.stderr) == is_refused, done.stdout + done.stderr
+        # An address has a budget; a guest without a login tries the direct way.
+        far = [machine.run(lambda: login_for(Registry(url), box)) is not None for _ in range(20)]
+        assert far[-1] is False and sum(far) < 12
+    finally:
+        sender.stop()
+        subprocess.run(["ip", "netns", "exec", machine.name, "nft", "delete", "table", "inet", "p2p"], capture_output=True)
