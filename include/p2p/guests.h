@@ -20,6 +20,8 @@ struct p2p_guests; /* *returned owned*, free with p2p_guests_stop */
 struct p2p_guests_options {
     struct p2p_discovery *discovery; /* borrowed until stop */
     struct p2p_id peer;              /* told to the guests */
+    const struct p2p_rsa *key;       /* its own, signs the answers; borrowed until stop.
+                                      * NULL: they are not signed */
     struct p2p_link_keys keys;
     /* A guest is there; takes `fd`, a connected stream, non-blocking. On a thread of
      * its own. */

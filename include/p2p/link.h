@@ -93,14 +93,15 @@ P2P_MUST_CHECK enum p2p_err p2p_guest_call_parse(const char *text, size_t len,
 char *p2p_guest_call_format(const struct p2p_guest_call *call,
                             const struct p2p_link_keys *keys);
 
-/* The answer to this call: JSON with the channel of the peer, whose id is a claim.
- * *Returns owned*, free(). NULL: out of memory. */
+/* The answer to this call: JSON with the channel of the peer, signed with its `key`
+ * (NULL: not signed, and its id is a claim). *Returns owned*, free(). NULL: out of
+ * memory, CRYPTO. */
 char *p2p_guest_answer_format(const struct p2p_guest_call *call,
                               const struct p2p_link_keys *keys,
-                              const struct p2p_id *peer,
+                              const struct p2p_rsa *key, const struct p2p_id *peer,
                               const struct p2p_call_channel *channel);
 /* Reads the answer to this call. TOO_LARGE, MALFORMED; AUTH: its MAC is not of this
- * link and this call. */
+ * link and this call, or it has a signature that is not of this peer. */
 P2P_MUST_CHECK enum p2p_err p2p_guest_answer_parse(const char *text, size_t len,
                                                    const struct p2p_guest_call *call,
                                                    const struct p2p_link_keys *keys,

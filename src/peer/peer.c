@@ -387,6 +387,7 @@ static enum p2p_err
 open_links(struct peer *peer)
 {
     const struct links_options options = {.peer = *p2p_identity_id(peer->identity),
+                                          .key = p2p_identity_key(peer->identity),
                                           .on_guest = on_guest,
                                           .has_offer = has_offer,
                                           .arg = peer};

@@ -20,6 +20,7 @@
 #include "peer/offers/links.h"
 
 #include "scratch.h"
+#include "test_keys.h"
 
 #define NOW 1800000000u
 
@@ -231,12 +232,12 @@ an_answer_is_for_one_call(void **state)
     struct p2p_link_keys keys = keys_of(&secret);
     struct p2p_guest_call call = some_call(&keys);
     const struct p2p_id peer = {{7}};
-    char *one = p2p_guest_answer_format(&call, &keys, &peer, &call.channel), *two;
+    char *one = p2p_guest_answer_format(&call, &keys, NULL, &peer, &call.channel), *two;
 
     (void)state;
     call.channel.fingerprint.b[0] ^= 1;
     struct p2p_call_channel same = some_call(&keys).channel;
-    two = p2p_guest_answer_format(&call, &keys, &peer, &same);
+    two = p2p_guest_answer_format(&call, &keys, NULL, &peer, &same);
     assert_string_not_equal(strstr(one, "\"mac\""), strstr(two, "\"mac\""));
     free(one);
     free(two);
@@ -256,7 +257,7 @@ an_answer_is_read_by_its_caller(void **state)
 
     (void)state;
     strcpy(channel.ufrag, "efgh");
-    text = p2p_guest_answer_format(&call, &keys, &peer, &channel);
+    text = p2p_guest_answer_format(&call, &keys, NULL, &peer, &channel);
     len = strlen(text);
     assert_int_equal(p2p_guest_answer_parse(text, len, &call, &keys, &from, &read),
                      P2P_OK);
@@ -289,6 +290,41 @@ an_answer_is_read_by_its_caller(void **state)
         free(flipped);
     }
     free(text);
+}
+
+/* Who has the link has the key of the MAC, too, but not that of the peer. */
+static void
+an_answer_is_signed_by_its_peer(void **state)
+{
+    struct p2p_link_keys keys = keys_of(&secret);
+    struct p2p_guest_call call = some_call(&keys);
+    struct p2p_rsa *key = test_key(0), *other = test_key(1);
+    struct p2p_call_channel read;
+    struct p2p_id peer, from;
+    char *text, *sig;
+
+    (void)state;
+    assert_int_equal(p2p_spki_id(p2p_rsa_spki(key), &peer), P2P_OK);
+    text = p2p_guest_answer_format(&call, &keys, key, &peer, &call.channel);
+    assert_int_equal(
+        p2p_guest_answer_parse(text, strlen(text), &call, &keys, &from, &read), P2P_OK);
+    sig = strstr(text, "\"sig\":\"") + 10;
+    *sig = *sig == 'A' ? 'B' : 'A';
+    assert_int_equal(
+        p2p_guest_answer_parse(text, strlen(text), &call, &keys, &from, &read),
+        P2P_ERR_AUTH);
+    memcpy(strstr(text, "\"sig\""), "\"gis\"", 5); /* only one of the two */
+    assert_int_equal(
+        p2p_guest_answer_parse(text, strlen(text), &call, &keys, &from, &read),
+        P2P_ERR_AUTH);
+    free(text);
+    text = p2p_guest_answer_format(&call, &keys, other, &peer, &call.channel);
+    assert_int_equal(
+        p2p_guest_answer_parse(text, strlen(text), &call, &keys, &from, &read),
+        P2P_ERR_AUTH);
+    free(text);
+    p2p_rsa_free(key);
+    p2p_rsa_free(other);
 }
 
 /* ---- what the peer tells its guest ---- */
@@ -634,6 +670,7 @@ main(void)
         cmocka_unit_test(a_value_has_one_line),
         cmocka_unit_test(an_answer_is_for_one_call),
         cmocka_unit_test(an_answer_is_read_by_its_caller),
+        cmocka_unit_test(an_answer_is_signed_by_its_peer),
         cmocka_unit_test(a_welcome_is_read),
         cmocka_unit_test(frames_have_a_length),
         WITH_SCRATCH(a_row_is_read_as_it_was_written),

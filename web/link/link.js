@@ -185,6 +185,19 @@ function isAnswer(m, keys, session, own) {
   return m.type === "host" && m.session === session && texts.every((text) => typeof text === "string" && /^[\x20-\x7e]+$/.test(text)) &&
     m.mac === sealed(keys, answerLines(m, session, own));
 }
+// Whoever has the link could make the MAC. The signature is the sender's alone: its id is the hash of its key.
+async function isSigned(m, session, own) {
+  if (!globalThis.crypto?.subtle || !(m.key || m.sig)) return false;
+  try {
+    if (hex(sha256(utf8(m.key))) !== m.from) throw 0;
+    const [key, signature] = [m.key.replace(/-----[ A-Z]+-----/g, ""), m.sig].map((text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+    const pss = { name: "RSA-PSS", hash: "SHA-256", saltLength: 32 };
+    const right = await crypto.subtle.importKey("spki", key, pss, false, ["verify"]);
+    const lines = utf8(`p2p/2 link\0${answerLines(m, session, own).map((line) => `${line}\n`).join("")}`);
+    if (await crypto.subtle.verify(pss, right, signature, lines)) return true;
+  } catch {}
+  throw new Trouble("forged");
+}
 async function waitForAnswer(reply, check) {
   const end = Date.now() + 25000;
   for (let after = 0; Date.now() < end; ) {
@@ -225,6 +238,7 @@ async function meet(keys, say) {
     await ask(`box/${keys.box}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(call) });
     const answer = await waitForAnswer(reply, (m) => isAnswer(m, keys, session, own));
     ask(`box/${reply}`, { method: "DELETE" }).catch(() => {});
+    const proven = await isSigned(answer, session, own);
     say("opens");
     await pc.setRemoteDescription({ type: "answer", sdp: toText(answer) });
     const failed = new Promise((_, reject) => {
@@ -232,7 +246,7 @@ async function meet(keys, say) {
       setTimeout(() => reject(new Trouble("gone")), 30000);
     });
     failed.catch(() => {});
-    return { pc, peer: answer.from, channel: await Promise.race([channel, failed]) };
+    return { pc, proven, peer: answer.from, channel: await Promise.race([channel, failed]) };
   } catch (error) {
     pc.close();
     throw error;
@@ -259,8 +273,8 @@ class Reader {
   text() { return new TextDecoder().decode(this.take(this.u16())); }
 }
 class Link {
-  constructor({ pc, channel, peer }) {
-    Object.assign(this, { pc, channel, peer, waiting: new Map(), last: 0, head: new Uint8Array(4), filled: 0, frame: null });
+  constructor({ pc, channel, peer, proven }) {
+    Object.assign(this, { pc, channel, peer, proven, waiting: new Map(), last: 0, head: new Uint8Array(4), filled: 0, frame: null });
     this.welcome = new Promise((resolve, reject) => Object.assign(this, { onWelcome: resolve, onLost: reject }));
     this.welcome.catch(() => {});
     this.ended = new Promise((resolve) => (this.onEnd = resolve));
@@ -309,7 +323,7 @@ class Link {
     if (type === 0x40) {
       m.u8();
       const mode = m.u8(), flags = m.u8(), expires = m.u64(), left = m.u64();
-      this.onWelcome({ mode, hasPin: (flags & 1) !== 0, expires, left, title: m.text(), name: m.text() });
+      this.onWelcome({ mode, hasPin: (flags & 1) !== 0, isSigned: (flags & 2) !== 0, expires, left, title: m.text(), name: m.text() });
     } else if (type === 0x07) this.lose(new Trouble("lost"));
     else if (type === 0x1e) this.refuse(m.u32(), m.u16(), m.text());
     else if (type !== 0x1c) {
@@ -523,8 +537,16 @@ async function connect() {
   status(t("connect"));
   link = new Link(await meet(keys, (step) => status(t(step))));
   const welcome = await link.welcome;
+  // The peer says that it has signed, so somebody has taken the signature out.
+  if (welcome.isSigned && !link.proven && globalThis.crypto?.subtle) {
+    link.lose(new Trouble("forged"));
+    throw link.error;
+  }
   if (welcome.hasPin) keys.pin ? await link.ticket(keys.pin) : await askPin();
-  show("from", t("from", welcome.name || "p2p", link.peer.slice(0, 8)));
+  const peer = link.peer.slice(0, 8).replace(/^.{4}/, "$&-");
+  const proof = link.proven ? t("proven") : globalThis.crypto?.subtle ? "" : t("unproven"); // an older p2p-peer does not sign
+  show("from", `${t("from", welcome.name || "p2p", peer)} ${proof}`);
+  $("from").title = link.peer;
   if (welcome.title) $("title").textContent = document.title = welcome.title;
   show("proof", t("proof", t(await link.path())));
   $("proof").dataset.peer = link.peer;
@@ -565,7 +587,7 @@ async function loadOne(file, tick) {
       break;
     } catch (error) {
       if (download.done > before) tries = 0;
-      if (!(link.error || error.key === "gone") || error.key === "used" || ++tries > (error.key === "gone" ? 2 : 5)) throw error;
+      if (!(link.error || error.key === "gone") || ["used", "forged"].includes(error.key) || ++tries > (error.key === "gone" ? 2 : 5)) throw error;
       status(t("lost"));
       await wait(1000 * tries);
     }

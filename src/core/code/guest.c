@@ -81,19 +81,73 @@ seal_call(const struct p2p_guest_call *call, const struct p2p_link_keys *keys,
 }
 
 /* It names the fingerprint of the call, so it cannot be moved to another one. */
-static enum p2p_err
-seal_answer(const struct p2p_guest_call *call, const struct p2p_link_keys *keys,
-            const struct p2p_id *peer, const struct p2p_call_channel *channel,
-            struct p2p_secret *out)
+static void
+put_answer(struct lines *l, const struct p2p_guest_call *call,
+           const struct p2p_id *peer, const struct p2p_call_channel *channel)
 {
-    struct lines l = {.len = 0};
+    l->len = 0;
+    add_line(l, "p2p link answer");
+    add_hex_line(l, call->session.b, sizeof(call->session.b));
+    add_hex_line(l, call->channel.fingerprint.b, sizeof(call->channel.fingerprint.b));
+    add_hex_line(l, peer->b, sizeof(peer->b));
+    add_channel_lines(l, channel);
+}
 
-    add_line(&l, "p2p link answer");
-    add_hex_line(&l, call->session.b, sizeof(call->session.b));
-    add_hex_line(&l, call->channel.fingerprint.b, sizeof(call->channel.fingerprint.b));
-    add_hex_line(&l, peer->b, sizeof(peer->b));
-    add_channel_lines(&l, channel);
-    return seal(keys, &l, out);
+/* ---- the signature: who has the link could have made the MAC as well ---- */
+
+struct signed_lines {
+    size_t len;
+    char b[16 + SIGNED_MAX];
+};
+
+static void
+put_signed(struct signed_lines *s, const struct lines *l)
+{
+    static const char label[] = "p2p/2 link"; /* with its NUL */
+
+    memcpy(s->b, label, sizeof(label));
+    memcpy(s->b + sizeof(label), l->text, l->len);
+    s->len = sizeof(label) + l->len;
+}
+
+static bool
+add_signature(cJSON *object, const struct p2p_rsa *key, const struct lines *l)
+{
+    char pem[P2P_PEM_LEN + 1], text[P2P_BASE64_TEXT(P2P_RSA_LEN)];
+    struct p2p_signature signature;
+    struct signed_lines s;
+
+    if (key == NULL)
+        return true;
+    put_signed(&s, l);
+    if (p2p_pss_sign(key, s.b, s.len, &signature) != P2P_OK)
+        return false;
+    p2p_spki_to_pem(p2p_rsa_spki(key), pem);
+    p2p_base64_format(signature.b, sizeof(signature.b), text);
+    return cJSON_AddStringToObject(object, "key", pem) != NULL &&
+           cJSON_AddStringToObject(object, "sig", text) != NULL;
+}
+
+/* An older peer does not sign. What is signed must be signed by the peer. */
+static enum p2p_err
+check_signature(const cJSON *object, const struct p2p_id *peer, const struct lines *l)
+{
+    const char *pem = p2p_json_text(object, "key"),
+               *text = p2p_json_text(object, "sig");
+    struct p2p_signature signature;
+    struct signed_lines s;
+    struct p2p_spki key;
+    struct p2p_id id;
+
+    if (pem == NULL && text == NULL)
+        return P2P_OK;
+    if (pem == NULL || text == NULL ||
+        p2p_spki_from_pem(pem, strlen(pem), &key) != P2P_OK ||
+        !p2p_base64_parse(text, signature.b, sizeof(signature.b)) ||
+        p2p_spki_id(&key, &id) != P2P_OK || !p2p_id_equal(&id, peer))
+        return P2P_ERR_AUTH;
+    put_signed(&s, l);
+    return p2p_pss_verify(&key, s.b, s.len, &signature);
 }
 
 /* ---- writing ---- */
@@ -140,20 +194,23 @@ p2p_guest_call_format(const struct p2p_guest_call *call,
 
 char *
 p2p_guest_answer_format(const struct p2p_guest_call *call,
-                        const struct p2p_link_keys *keys, const struct p2p_id *peer,
+                        const struct p2p_link_keys *keys, const struct p2p_rsa *key,
+                        const struct p2p_id *peer,
                         const struct p2p_call_channel *channel)
 {
     cJSON *object = cJSON_CreateObject();
     struct p2p_secret mac;
+    struct lines l;
 
-    return finish(object, object != NULL &&
-                              seal_answer(call, keys, peer, channel, &mac) == P2P_OK &&
+    put_answer(&l, call, peer, channel);
+    return finish(object, object != NULL && seal(keys, &l, &mac) == P2P_OK &&
                               cJSON_AddNumberToObject(object, "v", 1) != NULL &&
                               cJSON_AddStringToObject(object, "type", "host") != NULL &&
                               add_hex(object, "session", call->session.b,
                                       sizeof(call->session.b)) &&
                               add_hex(object, "from", peer->b, sizeof(peer->b)) &&
                               p2p_call_channel_put(object, channel, "active") &&
+                              add_signature(object, key, &l) &&
                               add_hex(object, "mac", mac.b, sizeof(mac.b)));
 }
 
@@ -266,6 +323,7 @@ p2p_guest_answer_parse(const char *text, size_t len, const struct p2p_guest_call
                        struct p2p_call_channel *channel)
 {
     struct p2p_secret mac, right;
+    struct lines l;
     cJSON *object;
     enum p2p_err err = P2P_ERR_MALFORMED;
 
@@ -274,10 +332,14 @@ p2p_guest_answer_parse(const char *text, size_t len, const struct p2p_guest_call
     if (len > P2P_CALL_TEXT_MAX)
         return P2P_ERR_TOO_LARGE;
     object = p2p_json_parse(text, len);
-    if (cJSON_IsObject(object) && get_answer(object, call, peer, channel, &mac))
-        err = seal_answer(call, keys, peer, channel, &right);
+    if (cJSON_IsObject(object) && get_answer(object, call, peer, channel, &mac)) {
+        put_answer(&l, call, peer, channel);
+        err = seal(keys, &l, &right);
+    }
     if (err == P2P_OK && !p2p_equal_ct(right.b, mac.b, sizeof(right.b)))
         err = P2P_ERR_AUTH;
+    if (err == P2P_OK)
+        err = check_signature(object, peer, &l);
     cJSON_Delete(object);
     if (err != P2P_OK)
         memset(channel, 0, sizeof(*channel));

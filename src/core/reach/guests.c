@@ -38,7 +38,8 @@ post_answer(const struct answering *a, const struct p2p_channel_port *port)
     memset(&channel, 0, sizeof(channel));
     p2p_channel_port_tell(port, &channel);
     p2p_box_of_number(&a->call.reply, box);
-    json = p2p_guest_answer_format(&a->call, &g->opt.keys, &g->opt.peer, &channel);
+    json = p2p_guest_answer_format(&a->call, &g->opt.keys, g->opt.key, &g->opt.peer,
+                                   &channel);
     if (json != NULL)
         err = p2p_box_post(g->opt.discovery, a->registry, box, json, g->stop);
     free(json);

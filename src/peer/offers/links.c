@@ -150,6 +150,7 @@ start(struct links *l, struct link *link) P2P_REQUIRES(links_lock)
     const struct p2p_guests_options options = {
         .discovery = l->discovery,
         .peer = l->opt.peer,
+        .key = l->opt.key,
         .keys = link->entry.keys,
         .on_guest = l->opt.on_guest,
         .arg = l->opt.arg,

@@ -22,7 +22,8 @@ struct links; /* *returned owned*, free with links_free */
 #define LINKS_TABLE (1ull << 32)
 
 struct links_options {
-    struct p2p_id peer; /* told to guests */
+    struct p2p_id peer;        /* told to guests */
+    const struct p2p_rsa *key; /* as in p2p_guests_options; borrowed until links_free */
     /* As p2p_guests_options.on_guest. */
     void (*on_guest)(void *arg, int fd, const struct p2p_id *link,
                      const struct p2p_guest_id *guest);

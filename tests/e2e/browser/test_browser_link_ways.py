@@ -1,9 +1,14 @@
-"""Links where it is difficult: UDP between guest and sender is blocked but for a TURN server."""
+"""Links where it is difficult: UDP between guest and sender is blocked but for a TURN server; a registry that lies."""
 
+import http.client
+import http.server
+import json
 import os
 import shutil
 import socket
 import subprocess
+import threading
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -128,3 +133,83 @@ def test_a_link_through_turn(machine, turn, module_suite, tmp_path):
     finally:
         sender.stop()
         subprocess.run(["ip", "netns", "exec", machine.name, "nft", "delete", "table", "inet", "p2p"], capture_output=True)
+
+
+class Liar(http.server.BaseHTTPRequestHandler):
+    """Stands between the guest and its registry, and changes the answer of the sender."""
+
+    protocol_version = "HTTP/1.1"
+    change = upstream = None
+
+    def log_message(self, *_):
+        pass
+
+    def pass_on(self):
+        where = urlsplit(self.upstream)
+        there = http.client.HTTPConnection(where.hostname, where.port, timeout=LIMIT)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        kind = {"Content-Type": self.headers["Content-Type"]} if body else {}
+        there.request(self.command, self.path, body or None, kind)
+        answer = there.getresponse()
+        data = answer.read()
+        if self.path.startswith("/box/") and self.command == "GET" and data:
+            found = json.loads(data)
+            for message in found.get("messages", []):
+                type(self).change(message["m"])
+            data = json.dumps(found).encode()
+        self.send_response(answer.status)
+        for name in ("Content-Type", "Date", "Content-Security-Policy"):
+            if answer.headers[name]:
+                self.send_header(name, answer.headers[name])
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+        there.close()
+
+    do_GET = do_POST = do_DELETE = pass_on
+
+
+def strip(message):
+    del message["key"], message["sig"]
+
+
+def forge(message):
+    message["sig"] = ("B" if message["sig"][0] == "A" else "A") + message["sig"][1:]
+
+
+def test_a_registry_that_lies(machine, module_suite, tmp_path):
+    """A page with https (here: of its own machine) checks the sender's signature; a wrong one, and none, are refused."""
+    registry = module_suite.discovery(folder="lying", host="0.0.0.0")
+    url = f"http://{machine.our_ip}:{registry.port}"
+    (tmp_path / "a.bin").write_bytes(b"some bytes")
+    sender = Sender(tmp_path / "sender", url, "--keep", "--name", "Kitchen", tmp_path / "a.bin")
+
+    def visit():
+        Liar.upstream = url
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Liar)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        guest = Guest(tmp_path)
+        try:
+            link = f"http://127.0.0.1:{server.server_port}/l#{secret}"
+            for change, shown in ((forge, "the signature is wrong"), (strip, "the signature is wrong")):
+                Liar.change = staticmethod(change)
+                guest.open(link).shows(shown)
+                assert not guest.one("files").is_displayed()
+            Liar.change = staticmethod(lambda message: None)
+            guest.open(link).shows("signed with this device’s key").shows("a.bin")
+            peer = guest.one("proof").get_attribute("data-peer")
+            assert guest.one("from").text.startswith(f"From Kitchen ({peer[:4]}-{peer[4:8]})")
+            guest.open(f"{url}/l#{secret}").shows("not proven: without https").shows("a.bin")
+        except BaseException:
+            print(guest.driver.page_source, guest.driver.get_log("browser"))
+            raise
+        finally:
+            guest.driver.quit()
+            server.shutdown()
+            server.server_close()
+
+    try:
+        secret = sender.event("link")["link"].split("#")[1]
+        machine.run(visit)
+    finally:
+        sender.stop()
