@@ -18,7 +18,8 @@ extern "C" {
 /* The host and port of a URL. False: it has none. */
 bool p2p_url_host(const char *url, struct p2p_addr *out);
 /* The URL for others: a registry on this machine has the machine's address, if it
- * listens there (asked by a connection, at most for two seconds). */
+ * listens there and, with https, its certificate is good there (asked by a connection,
+ * at most for four seconds). */
 void p2p_url_for_others(const char *url, char out[P2P_CODE_REGISTRY_MAX]);
 /* True for a private address, or a name that only the own network knows. */
 bool p2p_url_is_local(const char *url);

@@ -1,6 +1,8 @@
 """--tls-cert and --tls-key of p2p-ui and p2p-discovery, with an authority of our own."""
 
+import json
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -8,7 +10,7 @@ import subprocess
 import pytest
 import requests
 
-from conftest import BIN, environment, wait_until
+from conftest import BIN, bounded, environment, wait_until
 from test_owner import own
 from tls_world import make_authority, make_certificate
 
@@ -125,6 +127,28 @@ def test_peers_and_the_command_line_use_a_registry_with_https(suite, tmp_path, a
     wait_until(lambda: "theirs.txt" in found(trust).stdout, 30, "the file found")
     refused = found({})
     assert refused.returncode != 0 and "theirs.txt" not in refused.stdout, "an authority that nobody trusts"
+
+
+def test_a_link_needs_a_good_certificate(suite, tmp_path, authority):
+    """It is for the name that the certificate is good for; a registry whose certificate is wrong is not used at all."""
+    name = socket.gethostname()
+    if not shutil.which("getent") or subprocess.run(["getent", "hosts", name], capture_output=True).returncode:
+        pytest.skip("this machine does not know its own name")
+    cert, key, _ = make_certificate(tmp_path, "localhost", authority, [name])
+    port = suite.discovery(*files(cert, key), host="0.0.0.0").port
+    trust = {"SSL_CERT_FILE": str(authority.cert)}
+    for host, said in ((name, ""), ("localhost", "its certificate is not for this machine's address")):
+        sender = bounded(subprocess.Popen(
+            [BIN / "p2p", "send", "--json", "--discovery", f"https://{host}:{port}", cert], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=(tmp_path / "send.err").open("w"), env={**environment(tmp_path / "home"), **trust},
+            text=True,
+        ))  # fmt: skip
+        events = (json.loads(line) for line in sender.stdout)
+        assert next(event for event in events if "link" in event)["link"].startswith(f"https://{host}:{port}/l#")
+        sender.terminate()
+        sender.wait(60)
+        sender.stdout.close()
+        assert said in (tmp_path / "send.err").read_text()
 
 
 def test_an_upload_is_refused_while_its_body_arrives(ui, authority):

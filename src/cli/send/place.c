@@ -77,8 +77,14 @@ say_where(const struct place *p, const char *silent, enum p2p_err why)
     else if (p->helper.pid > 0)
         cli_say("this works on this network only, because there is no registry");
     else if (is_of_this_machine(p))
-        cli_say("this works on this machine only, because the registry %s listens for "
-                "this machine alone; --discovery none makes one for this network",
+        cli_say(strncmp(p->for_others, "https://", 8) == 0
+                    ? "this works on this machine only, because others cannot use the "
+                      "registry %s: its certificate is not for this machine's address, "
+                      "or it listens for this machine alone; give --discovery the name "
+                      "by which others know it"
+                    : "this works on this machine only, because the registry %s "
+                      "listens for this machine alone; --discovery none makes one for "
+                      "this network",
                 p->for_others);
     else if (p->is_local)
         cli_say("this works on this network only, because the registry %s cannot be "

@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/registry/discovery_internal.h"
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "p2p/net.h"
 
-enum { HTTP_PORT = 80, HTTPS_PORT = 443, CONNECT_MS = 2000 };
+enum { HTTP_PORT = 80, HTTPS_PORT = 443, CONNECT_MS = 2000, ANSWER_MAX = 64 * 1024 };
 
 bool
 p2p_url_host(const char *url, struct p2p_addr *out)
@@ -41,6 +42,21 @@ is_local(const struct p2p_addr *addr)
            (len > 6 && strcmp(addr->host + len - 6, ".local") == 0);
 }
 
+/* With https, the certificate must be good for this address, too. */
+static bool
+is_good_at(const char *url)
+{
+    struct p2p_http_call call = {.method = "GET",
+                                 .url = p2p_http_url(url, "/reach", NULL, 0)};
+
+    call.answer_max = ANSWER_MAX;
+    p2p_http_run(&call, 1, CONNECT_MS, 0, NULL);
+    bool is_good = call.url != NULL && call.err == P2P_OK &&
+                   p2p_http_status_err(call.status) == P2P_OK;
+    p2p_http_call_clear(&call);
+    return is_good;
+}
+
 static bool
 is_open_at(const struct p2p_addr *addr)
 {
@@ -65,6 +81,8 @@ p2p_url_for_others(const char *url, char out[P2P_CODE_REGISTRY_MAX])
         return;
     snprintf(out, P2P_CODE_REGISTRY_MAX, "%.*s%s", (int)(strstr(url, "://") + 3 - url),
              url, p2p_addr_format(&own, text, sizeof(text)));
+    if (strncmp(out, "https://", 8) == 0 && !is_good_at(out))
+        snprintf(out, P2P_CODE_REGISTRY_MAX, "%s", url);
 }
 
 bool
