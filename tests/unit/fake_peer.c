@@ -41,7 +41,7 @@ struct link {
 static bool
 read_some(struct link *l, void *out, size_t len)
 {
-    for (int i = 0; i < patience_ms() / 100; i++) {
+    for (unsigned i = 0; i < patience_ms() / 100; i++) {
         struct pollfd pfd = {.fd = l->fd, .events = POLLIN};
         if (l->peer->stop)
             return false;

@@ -10,19 +10,19 @@
 #include "p2p/clock.h"
 
 /* Half of the time of the whole program, so that it can still say what did not come. */
-static inline int
+static inline unsigned
 patience_ms(void)
 {
     const char *limit = getenv("LIMIT_S");
     int limit_s = limit != NULL ? atoi(limit) : 0;
 
-    return (limit_s > 0 && limit_s <= 1000000 ? limit_s : 600) * 500;
+    return (unsigned)(limit_s > 0 && limit_s <= 1000000 ? limit_s : 600) * 500;
 }
 
 static inline uint64_t
 patience_end_ms(void)
 {
-    return p2p_now_ms() + (uint64_t)patience_ms();
+    return p2p_now_ms() + patience_ms();
 }
 
 /* Waits until the claim is true. */

@@ -216,7 +216,7 @@ wait_for(int fd, short events)
 {
     struct pollfd p = {.fd = fd, .events = events};
 
-    assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+    assert_int_equal(poll(&p, 1, (int)WAIT_MS), 1);
 }
 
 static const size_t all_bytes = 8 * 1024 * 1024;

@@ -210,11 +210,10 @@ await_away(struct shared *f, bool is_away)
 {
     struct p2p_share_totals totals;
 
-    for (int i = 0; i < IDLE_MS / 20; i++) {
+    for (uint64_t end_ms = patience_end_ms(); p2p_now_ms() < end_ms; usleep(20000)) {
         p2p_share_totals(f->share, &totals);
         if (totals.is_away == is_away)
             return;
-        usleep(20000);
     }
     fail_msg("the folder is %s", is_away ? "still shared" : "still away");
 }
