@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
 CORE = [
     "base", "name", "crypto", "wire", "channel", "plan", "disk", "program", "control", "guard", "journal", "share",
-    "shares", "keep", "trust", "net", "registry", "code", "reach", "remote", "download", "mirror",
+    "shares", "keep", "trust", "net", "registry", "code", "intake", "reach", "remote", "download", "mirror",
 ]  # fmt: skip
 DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
 HTTP = ["text", "source", "."]
