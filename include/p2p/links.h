@@ -2,7 +2,9 @@
  * links - the table of links that this device answers until they end: in `grants.db` of
  * the keys directory, beside the grants (grants.h). Each row has what is derived from
  * the secret of the link, but not the secret itself: so the link is shown once, when it
- * is made. The command line and the dashboard write the table, p2p-peer follows it.
+ * is made. The command line and the dashboard write the table. p2p-peer follows the
+ * links that give files; the program that made a link that takes files answers it
+ * itself (intake.h).
  *
  * Thread-safe.
  */
@@ -17,12 +19,13 @@
 extern "C" {
 #endif
 
-#define P2P_LINKS_MAX       32 /* registries allow 64 for an address; older ones 16 */
-#define P2P_LINKS_TITLE_MAX 200
-#define P2P_LINKS_NAMES_MAX 8192
-#define P2P_LINKS_NO_LIMIT  UINT64_MAX
-#define P2P_LINKS_DEFAULT_S (7 * 24 * 3600)
-#define P2P_LINKS_MAX_S     (366 * 24 * 3600)
+#define P2P_LINKS_MAX        32 /* registries allow 64 for an address; older ones 16 */
+#define P2P_LINKS_TITLE_MAX  200
+#define P2P_LINKS_NAMES_MAX  8192
+#define P2P_LINKS_FOLDER_MAX 4096
+#define P2P_LINKS_NO_LIMIT   UINT64_MAX
+#define P2P_LINKS_DEFAULT_S  (7 * 24 * 3600)
+#define P2P_LINKS_MAX_S      (366 * 24 * 3600)
 
 struct p2p_links_row {
     uint64_t id;
@@ -30,6 +33,8 @@ struct p2p_links_row {
     char title[P2P_LINKS_TITLE_MAX + 1];
     /* Shared files, and folders with a last slash, each with a newline behind it. */
     char names[P2P_LINKS_NAMES_MAX];
+    /* Guests put files into this folder; "": they get those that are named above. */
+    char folder[P2P_LINKS_FOLDER_MAX];
     uint64_t created_s, expires_s;
     uint64_t uses_left, bytes_left; /* or P2P_LINKS_NO_LIMIT */
     bool has_pin;

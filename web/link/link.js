@@ -55,6 +55,7 @@ for (let n = 2, i = 0; i < 64; n++) {
   K[i++] = (n ** (1 / 3) % 1) * 2 ** 32;
 }
 const W = new Int32Array(64);
+const begin256 = () => new Int32Array(START);
 function block(h, data, at) {
   for (let i = 0; i < 16; i++, at += 4) W[i] = (data[at] << 24) | (data[at + 1] << 16) | (data[at + 2] << 8) | data[at + 3];
   for (let i = 16; i < 64; i++) {
@@ -73,13 +74,14 @@ function block(h, data, at) {
   }
   h[0] += a; h[1] += b; h[2] += c; h[3] += d; h[4] += e; h[5] += f; h[6] += g; h[7] += z;
 }
-function sha256(data) {
-  const h = new Int32Array(START), whole = data.length & ~63, rest = data.length - whole;
+// `h` and `before`: what was hashed before it, a multiple of 64 bytes.
+function sha256(data, h = begin256(), before = 0) {
+  const whole = data.length & ~63, rest = data.length - whole;
   for (let at = 0; at < whole; at += 64) block(h, data, at);
   const last = new Uint8Array(rest < 56 ? 64 : 128);
   last.set(data.subarray(whole));
   last[rest] = 0x80;
-  last.set(number64(data.length * 8), last.length - 8);
+  last.set(number64((before + data.length) * 8), last.length - 8);
   for (let at = 0; at < last.length; at += 64) block(h, last, at);
   return join(...Array.from(h, number32));
 }
@@ -324,7 +326,8 @@ class Link {
       m.u8();
       const mode = m.u8(), flags = m.u8(), expires = m.u64(), left = m.u64();
       this.onWelcome({ mode, hasPin: (flags & 1) !== 0, isSigned: (flags & 2) !== 0, expires, left, title: m.text(), name: m.text() });
-    } else if (type === 0x07) this.lose(new Trouble("lost"));
+    } else if (type === 0x14) this.onGet?.(m);
+    else if (type === 0x07) this.lose(new Trouble("lost"));
     else if (type === 0x1e) this.refuse(m.u32(), m.u16(), m.text());
     else if (type !== 0x1c) {
       const req = m.u32(), request = this.waiting.get(req);
@@ -545,12 +548,14 @@ async function connect() {
   if (welcome.hasPin) keys.pin ? await link.ticket(keys.pin) : await askPin();
   const peer = link.peer.slice(0, 8).replace(/^.{4}/, "$&-");
   const proof = link.proven ? t("proven") : globalThis.crypto?.subtle ? "" : t("unproven"); // an older p2p-peer does not sign
-  show("from", `${t("from", welcome.name || "p2p", peer)} ${proof}`);
+  show("from", `${t(isPut(welcome) ? "to" : "from", welcome.name || "p2p", peer)} ${proof}`);
   $("from").title = link.peer;
   if (welcome.title) $("title").textContent = document.title = welcome.title;
-  show("proof", t("proof", t(await link.path())));
+  show("proof", t(isPut(welcome) ? "checked" : "proof", t(await link.path())));
   $("proof").dataset.peer = link.peer;
+  return welcome;
 }
+const isPut = (welcome) => welcome.mode === 2;
 function draw() {
   const total = files.reduce((sum, file) => sum + file.size, 0);
   if ($("title").textContent === "p2p") $("title").textContent = document.title = t("files");
@@ -579,20 +584,28 @@ function draw() {
 async function loadOne(file, tick) {
   const download = downloads.get(file) ?? new Download(file);
   downloads.set(file, download);
+  await insist(() => download.run(link, tick), () => download.done);
+  return download;
+}
+// Runs it again over a new connection, as long as more gets done.
+async function insist(run, done) {
   for (let tries = 0; ; ) {
-    const before = download.done;
+    const before = done();
     try {
       if (link.error) await connect();
-      await download.run(link, tick);
-      break;
+      return await run();
     } catch (error) {
-      if (download.done > before) tries = 0;
+      if (done() > before) tries = 0;
       if (!(link.error || error.key === "gone") || ["used", "forged"].includes(error.key) || ++tries > (error.key === "gone" ? 2 : 5)) throw error;
       status(t("lost"));
       await wait(1000 * tries);
     }
   }
-  return download;
+}
+function drawProgress(name, done, total, began) {
+  const rate = (done * 1000) / Math.max(Date.now() - began, 1);
+  $("progress").value = total ? Math.min(1, done / total) : 1;
+  show("speed", t("loading", name, sizeText(done), sizeText(total), sizeText(rate), timeText(Math.max(0, total - done) / rate)));
 }
 async function load(wanted) {
   const total = wanted.reduce((sum, file) => sum + file.size, 0), began = Date.now();
@@ -605,11 +618,9 @@ async function load(wanted) {
     for (const file of wanted) {
       got.push(await loadOne(file, (bytes) => {
         received += bytes;
-        const now = Date.now(), rate = (received * 1000) / Math.max(now - began, 1);
-        if (now < drawn + 250) return;
-        drawn = now;
-        $("progress").value = total ? Math.min(1, received / total) : 1;
-        show("speed", t("loading", file.shown, sizeText(received), sizeText(total), sizeText(rate), timeText(Math.max(0, total - received) / rate)));
+        if (Date.now() < drawn + 250) return;
+        drawn = Date.now();
+        drawProgress(file.shown, received, total, began);
       }));
     }
     if (got.length > 1) save(`${$("title").textContent}.zip`, zip(got));
@@ -631,7 +642,8 @@ async function start() {
   if (!secret) return status(t("bad"), "bad");
   keys = keysOf(secret);
   try {
-    await connect();
+    const welcome = await connect();
+    if (isPut(welcome)) return (await import("./put.js")).begin(welcome);
     files = (await link.list()).map((file) => ({ ...file, shown: file.name.replace(/^sent-[0-9a-f]{8}\//, "") }));
     if (files.length === 0) return status(t("none"));
     draw();
@@ -651,3 +663,5 @@ show("note", t("note", location.host));
 if (location.protocol === "http:" && !["localhost", "127.0.0.1"].includes(location.hostname)) show("plain", t("plain"));
 addEventListener("hashchange", () => location.reload());
 start();
+
+export { $, Trouble, begin256, block, connect, drawProgress, insist, join, link, number32, number64, sha256, show, sizeText, status, t, utf8 };

@@ -13,8 +13,10 @@
 #include "cli/get/one.h"
 #include "cli/send/interrupt.h"
 #include "cli/send/pickup.h"
+#include "cli/send/take.h"
 #include "cli/send/visit.h"
 #include "p2p/bytes.h"
+#include "p2p/links.h"
 
 enum { ITEMS_MAX = 64, ADDRESSES_MAX = 9, ANSWER_MAX = 16 };
 
@@ -22,6 +24,10 @@ struct receive_options {
     struct get_options get; /* first: its options are those of `p2p get` */
     bool yes;
     const char *pin;
+    /* With --link. */
+    bool link, keep, insecure_link;
+    const char *title;
+    uint64_t expires_ms, uses, max_size;
 };
 
 /* One file or folder of the offer. */
@@ -60,7 +66,21 @@ static const struct p2p_option options[] = {
     {"output-dir", P2P_OPT_TEXT, AT(get.output_dir), 0, 0, "DIR",
      "folder for the files"},
     {"pin", P2P_OPT_TEXT, AT(pin), 0, 0, "PIN",
-     "PIN of a link; without this option, the terminal asks for it"},
+     "PIN of a link; without this option, the terminal asks for it. With --link: ask "
+     "those who open it for this PIN"},
+    {"link", P2P_OPT_FLAG, AT(link), 0, 0, NULL,
+     "make a link by which others put files into a folder of yours (--output-dir)"},
+    {"title", P2P_OPT_TEXT, AT(title), 0, 0, "TEXT", "with --link: what guests read"},
+    {"expires", P2P_OPT_DURATION, AT(expires_ms), 1000, P2P_LINKS_DEFAULT_S * 1000ull,
+     "TIME", "with --link: end after this long"},
+    {"uses", P2P_OPT_NUMBER, AT(uses), 1, 1000, "N",
+     "with --link: end when this many guests have finished"},
+    {"max-size", P2P_OPT_SIZE, AT(max_size), 0, P2P_FILE_SIZE_MAX, "SIZE",
+     "with --link: take so many bytes in total (0: what the disk has room for)"},
+    {"keep", P2P_OPT_FLAG, AT(keep), 0, 0, NULL,
+     "with --link: continue until Ctrl-C, for any number of guests"},
+    {"insecure-link", P2P_OPT_FLAG, AT(insecure_link), 0, 0, NULL,
+     "with --link: make a link although the registry has no https"},
     {"yes", P2P_OPT_FLAG, AT(yes), 0, 0, NULL, "do not ask before files are written"},
     {"on-conflict", P2P_OPT_TEXT, AT(get.on_conflict), 0, 0, "HOW",
      "what to do when another file has the name: rename (add a number), version (keep "
@@ -74,14 +94,14 @@ static const struct p2p_option options[] = {
     CLI_OPTION_JSON(struct get_options),
 };
 static const struct p2p_option_set set = {
-    "p2p receive", "[options] CODE|LINK",
+    "p2p receive", "[options] CODE|LINK | --link",
     "Gets what somebody sends with `p2p send`: type the code that was printed there, "
     "such as 7-guitar-tiger; spaces may stand for the hyphens, and three letters are "
     "enough for a word. Or give the link, in quotes: the files come as to a browser, "
-    "but "
-    "the page of the registry is not used. Each chunk is verified. Run the same "
-    "command "
-    "again to resume after an interruption.",
+    "but the page of the registry is not used. Each chunk is verified. Run the same "
+    "command again to resume after an interruption. With --link, it is the other way "
+    "round: whoever opens the link in a browser puts files into your folder. The "
+    "command ends when one guest has finished.",
     options, sizeof(options) / sizeof(options[0])};
 
 /* ---- the offer ---- */
@@ -471,6 +491,37 @@ run_link(struct receive_command *c, const char *link)
     return status;
 }
 
+/* ---- a link that takes files ---- */
+
+static int
+run_take(const struct receive_options *opt, int arguments)
+{
+    const struct take_options take = {
+        .common = &opt->get.common,
+        .folder = opt->get.output_dir,
+        .title = opt->title,
+        .pin = opt->pin,
+        .expires_ms = opt->expires_ms,
+        .uses = opt->keep ? 0 : opt->uses,
+        .bytes = opt->max_size,
+        .keep = opt->keep,
+        .quiet = opt->get.quiet,
+        .insecure = opt->insecure_link,
+    };
+
+    if (arguments > 0)
+        return cli_fail(P2P_ERR_USAGE, "--link makes a link, and takes no argument; to "
+                                       "open one, leave --link out");
+    if (opt->get.output != NULL)
+        return cli_fail(P2P_ERR_USAGE, "with --link, name a folder with --output-dir");
+    if (opt->title != NULL &&
+        (strlen(opt->title) > P2P_LINKS_TITLE_MAX ||
+         !p2p_text_is_displayable(opt->title, strlen(opt->title))))
+        return cli_fail(P2P_ERR_USAGE, "invalid --title: it is too long, or cannot be "
+                                       "shown");
+    return take_run(&take);
+}
+
 /* The words may be arguments of their own: `p2p receive 7 guitar tiger`. */
 static int
 read_code(char **argv, size_t count, struct p2p_code *code)
@@ -499,6 +550,8 @@ cmd_receive(int argc, char **argv)
                     .output_dir = "downloads",
                     .on_conflict = "rename",
                     .verify = "full"},
+        .opt.expires_ms = TAKE_EXPIRES_MS,
+        .opt.uses = 1,
     };
     struct p2p_code code;
     const char *link;
@@ -506,6 +559,8 @@ cmd_receive(int argc, char **argv)
 
     if (!cli_parse(&set, &c.opt, argc, argv, &arguments, &status))
         return status;
+    if (c.opt.link)
+        return run_take(&c.opt, arguments);
     link = arguments == 1 && p2p_link_is_meant(argv[1]) ? argv[1] : NULL;
     if (link == NULL)
         status = read_code(argv + 1, (size_t)arguments, &code);

@@ -214,6 +214,9 @@ put_row(cJSON *object, const struct p2p_links_row *row)
     put_limit(object, "uses_left", row->uses_left);
     put_limit(object, "bytes_left", row->bytes_left);
     cli_put_bool(object, "has_pin", row->has_pin);
+    cli_put_text(object, "direction", row->folder[0] != '\0' ? "take" : "give");
+    if (row->folder[0] != '\0')
+        cli_put_text(object, "folder", row->folder);
     cJSON *names = cli_put_array(object, "files");
     for (const char *at = row->names; *at != '\0';) {
         char name[P2P_NAME_MAX + 2];
@@ -227,14 +230,17 @@ put_row(cJSON *object, const struct p2p_links_row *row)
 static void
 print_row(const struct p2p_links_row *row)
 {
-    char title[CLI_TEXT], until[CLI_SHORT], uses[CLI_SHORT] = "";
+    char title[CLI_TEXT], until[CLI_SHORT], uses[CLI_SHORT] = "", folder[CLI_TEXT] = "";
 
     if (row->uses_left != P2P_LINKS_NO_LIMIT)
         snprintf(uses, sizeof(uses), "%llu uses left",
                  (unsigned long long)row->uses_left);
     cli_time(row->expires_s, until);
-    printf("%-4llu  until %s  %-14s  %s%s\n", (unsigned long long)row->id, until, uses,
-           cli_text(row->title, title), row->has_pin ? "  (with a PIN)" : "");
+    if (row->folder[0] != '\0')
+        cli_text(row->folder, folder);
+    printf("%-4llu  until %s  %-14s  %s%s%s%s\n", (unsigned long long)row->id, until,
+           uses, cli_text(row->title, title), folder[0] != '\0' ? "  into " : "",
+           folder, row->has_pin ? "  (with a PIN)" : "");
 }
 
 static int

@@ -13,14 +13,19 @@ static const char sql_table[] =
     "CREATE TABLE IF NOT EXISTS links(id INTEGER PRIMARY KEY AUTOINCREMENT,"
     " title TEXT NOT NULL, names TEXT NOT NULL, box BLOB NOT NULL, mac BLOB NOT NULL,"
     " guest BLOB NOT NULL, pin BLOB, created_s INTEGER NOT NULL,"
-    " expires_s INTEGER NOT NULL, uses_left INTEGER, bytes_left INTEGER)";
-static const char sql_list[] =
-    "SELECT id, title, names, box, mac, guest, pin, created_s, expires_s, uses_left,"
-    " bytes_left FROM links WHERE expires_s > ?1 ORDER BY id";
+    " expires_s INTEGER NOT NULL, uses_left INTEGER, bytes_left INTEGER, folder TEXT)";
+/* Earlier versions made the table without its last column. */
+static const char sql_has_folder[] =
+    "SELECT 1 FROM pragma_table_info('links') WHERE name = 'folder'";
+static const char sql_add_folder[] = "ALTER TABLE links ADD COLUMN folder TEXT";
+#define SQL_LIST(folder)                                                              \
+    "SELECT id, title, names, box, mac, guest, pin, created_s, expires_s, uses_left," \
+    " bytes_left, " folder " FROM links WHERE expires_s > ?1 ORDER BY id"
 static const char sql_tidy[] = "DELETE FROM links WHERE expires_s <= ?1";
 static const char sql_add[] =
     "INSERT INTO links(title, names, box, mac, guest, pin, created_s, expires_s,"
-    " uses_left, bytes_left) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    " uses_left, bytes_left, folder)"
+    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 static const char sql_revoke[] = "DELETE FROM links WHERE id = ?1";
 static const char sql_spend[] =
     "UPDATE links SET uses_left = ?2, bytes_left = ?3 WHERE id = ?1";
@@ -96,7 +101,24 @@ read_row(sqlite3_stmt *stmt, struct p2p_links_row *out)
     out->expires_s = (uint64_t)sqlite3_column_int64(stmt, 8);
     out->uses_left = limit_of(stmt, 9);
     out->bytes_left = limit_of(stmt, 10);
+    if (sqlite3_column_type(stmt, 11) != SQLITE_NULL &&
+        !copy_text(stmt, 11, out->folder, sizeof(out->folder)))
+        return P2P_ERR_CORRUPT;
     return err;
+}
+
+/* Does this query have a row? */
+static bool
+has_row(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool row = false;
+
+    if (p2p_sqlite_prepare(db, sql, &stmt) == P2P_OK &&
+        p2p_sqlite_next(stmt, &row) != P2P_OK)
+        row = false;
+    sqlite3_finalize(stmt);
+    return row;
 }
 
 static enum p2p_err
@@ -104,7 +126,9 @@ list(sqlite3 *db, struct p2p_links_row **out, size_t *count)
 {
     sqlite3_stmt *stmt = NULL;
     bool row = true;
-    enum p2p_err err = p2p_sqlite_prepare(db, sql_list, &stmt);
+    const char *sql =
+        has_row(db, sql_has_folder) ? SQL_LIST("folder") : SQL_LIST("NULL");
+    enum p2p_err err = p2p_sqlite_prepare(db, sql, &stmt);
 
     if (err == P2P_OK && (*out = calloc(P2P_LINKS_MAX, sizeof(**out))) == NULL)
         err = P2P_ERR_NOMEM;
@@ -125,16 +149,8 @@ list(sqlite3 *db, struct p2p_links_row **out, size_t *count)
 static bool
 has_table(sqlite3 *db)
 {
-    sqlite3_stmt *stmt = NULL;
-    bool row = false;
-
-    if (p2p_sqlite_prepare(
-            db, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'links'",
-            &stmt) == P2P_OK &&
-        p2p_sqlite_next(stmt, &row) != P2P_OK)
-        row = false;
-    sqlite3_finalize(stmt);
-    return row;
+    return has_row(
+        db, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'links'");
 }
 
 enum p2p_err
@@ -189,6 +205,10 @@ bind_row(sqlite3_stmt *stmt, const struct p2p_links_row *row)
     sqlite3_bind_int64(stmt, 8, (sqlite3_int64)row->expires_s);
     bind_limit(stmt, 9, row->uses_left);
     bind_limit(stmt, 10, row->bytes_left);
+    if (row->folder[0] != '\0')
+        sqlite3_bind_text(stmt, 11, row->folder, -1, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(stmt, 11);
 }
 
 static enum p2p_err
@@ -255,6 +275,8 @@ apply(const char *keys_dir, change_fn *run, struct p2p_links_row *row)
         err = p2p_sqlite_run(db, "BEGIN IMMEDIATE");
     if (err == P2P_OK)
         err = p2p_sqlite_run(db, sql_table);
+    if (err == P2P_OK && !has_row(db, sql_has_folder))
+        err = p2p_sqlite_run(db, sql_add_folder);
     if (err == P2P_OK)
         err = run(db, row);
     if (err == P2P_OK)

@@ -284,7 +284,8 @@ links_follow(struct links *l, const char *keys_dir)
         if (!has_row(rows, count, owners[i]))
             was_one = links_remove(l, owners[i]) || was_one;
     for (size_t i = 0; i < count; i++)
-        answer_row(l, &rows[i]);
+        if (rows[i].folder[0] == '\0') /* others are answered by who made them */
+            answer_row(l, &rows[i]);
     if (rows != NULL)
         p2p_wipe(rows, count * sizeof(*rows));
     free(rows);

@@ -17,11 +17,11 @@ LIMIT = 90  # generous: for a busy machine
 
 
 class Sender:
-    def __init__(self, folder, registry, *arguments):
+    def __init__(self, folder, registry, *arguments, command=("send",)):
         folder.mkdir(exist_ok=True)
         self.log = (folder / "send.err").open("w+")
         self.process = bounded(subprocess.Popen(
-            [BIN / "p2p", "send", "--json", "--discovery", registry, *arguments],
+            [BIN / "p2p", *command, "--json", "--discovery", registry, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, env=environment(folder), text=True,
         ))  # fmt: skip
 
@@ -38,6 +38,14 @@ class Sender:
         self.process.wait(LIMIT)
         self.process.stdout.close()
         self.log.close()
+
+
+class Taker(Sender):
+    """p2p receive --link"""
+
+    def __init__(self, folder, registry, *arguments):
+        super().__init__(folder, registry, *arguments, command=["receive", "--link", "--output-dir", folder / "in"])
+        self.folder = folder / "in"
 
 
 class Guest:
@@ -79,6 +87,11 @@ class Guest:
 
     def shows(self, what):
         wait_until(lambda: what in self.driver.find_element(By.TAG_NAME, "main").text, LIMIT, f"{what!r} in the page")
+        return self
+
+    def choose(self, *paths):
+        wait_until(lambda: self.driver.find_elements(By.ID, "input"), LIMIT, "where files are chosen")
+        self.one("input").send_keys("\n".join(str(path) for path in paths))
         return self
 
     def download(self):
@@ -196,3 +209,36 @@ def test_links_to_shared_files(machine, registry, discovery, module_suite, tmp_p
             guest.driver.quit()
 
     machine.run(visit)
+
+
+def test_a_link_that_takes_files(machine, registry, tmp_path):
+    """A guest puts files into a folder; the page shows what was refused, and ends when the guest says so."""
+    files = {"large.bin": os.urandom(5_300_000), "short.txt": b"short", "empty": b""}
+    for name, data in {**files, "too large": bytes(4_000_000)}.items():
+        (tmp_path / name).write_bytes(data)
+    taker = Taker(tmp_path / "taker", registry, "--max-size", "6M", "--title", "Photos of the party")
+    try:
+        link = taker.event("link")["link"]
+
+        def visit():
+            guest = Guest(tmp_path)
+            try:
+                guest.open(link).shows("Photos of the party").fits_a_phone()
+                guest.choose(*(tmp_path / name for name in files))
+                guest.shows("Everything was received and proven. You can send more.").fits_a_phone()
+                guest.choose(tmp_path / "too large").shows("no room for it")
+                guest.one("all").click()
+                guest.shows("You can close this page.")
+            except BaseException:
+                print(guest.driver.page_source, guest.driver.get_log("browser"))
+                raise
+            finally:
+                guest.driver.quit()
+
+        machine.run(visit)
+        assert {taker.event("stored")["name"] for _ in files} == set(files)
+        taker.event("guest_done")
+        assert taker.process.wait(LIMIT) == 0
+        assert {path.name: path.read_bytes() for path in taker.folder.iterdir() if path.is_file()} == files
+    finally:
+        taker.stop()
