@@ -21,6 +21,7 @@
 PART(html, "index.html")
 PART(css, "link.css")
 PART(js, "link.js")
+PART(get, "get.js")
 PART(put, "put.js")
 PART(en, "en.js")
 PART(de, "de.js")
@@ -40,6 +41,7 @@ static const struct part {
     {"", html, IS(html)},
     {"link.css", css, IS(css)},
     {"link.js", js, IS(js)},
+    {"get.js", js, IS(get)},
     {"put.js", js, IS(put)},
     {"en.js", js, IS(en)},
     {"de.js", js, IS(de)},
