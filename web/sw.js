@@ -1,6 +1,8 @@
 // Keeps the shell of the page so that it opens while p2p-ui is away (and says so). The API is never cached.
-// js/main.js fills the cache with what the first visit has loaded.
-const CACHE = 'p2p-shell-1';
+// js/main.js puts a whole version into the cache: the page, and all files of v/VERSION/ that it has loaded. A file
+// with a version in its address never changes, so it comes from the cache; everything else comes from p2p-ui if that
+// answers. So the files of two versions are never mixed.
+const CACHE = 'p2p-shell-2';
 
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (event) =>
@@ -13,18 +15,19 @@ self.addEventListener('activate', (event) =>
 );
 
 const isShell = (url) => url.origin === location.origin && !/\/(api\/|health$|metrics$)/.test(url.pathname);
+const isLasting = (url) => /\/v\/[0-9a-f]+\//.test(url.pathname);
 
 self.addEventListener('fetch', (event) => {
-	if (event.request.method !== 'GET' || !isShell(new URL(event.request.url))) return;
+	const url = new URL(event.request.url);
+	if (event.request.method !== 'GET' || !isShell(url)) return;
+	const kept = async () => (await caches.open(CACHE)).match(event.request, { ignoreSearch: true });
 	event.respondWith(
 		(async () => {
-			const cache = await caches.open(CACHE);
+			if (isLasting(url)) return (await kept()) ?? fetch(event.request);
 			try {
-				const fresh = await fetch(event.request);
-				if (fresh.ok) await cache.put(event.request, fresh.clone());
-				return fresh;
+				return await fetch(event.request);
 			} catch {
-				return (await cache.match(event.request, { ignoreSearch: true })) ?? Response.error();
+				return (await kept()) ?? Response.error();
 			}
 		})(),
 	);

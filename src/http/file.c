@@ -342,8 +342,8 @@ http_reply_file(struct http_request *req, const struct http_file *f)
 
 /* ---- pages of a folder ---- */
 
-static const char *
-type_of(const char *path)
+const char *
+http_type_of(const char *path)
 {
     static const char *const types[][2] = {
         {".html", "text/html; charset=utf-8"},
@@ -489,6 +489,6 @@ http_reply_static(struct http_request *req, int dir_fd, const char *path)
         st = packed;
     }
     file.size = (uint64_t)st.st_size;
-    file.type = type_of(full);
+    file.type = http_type_of(full);
     http_reply_file(req, &file);
 }

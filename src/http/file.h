@@ -62,6 +62,8 @@ void http_reply_file(struct http_request *req, const struct http_file *file);
  * `path`.gz, if there is one that is not older than the file.
  */
 void http_reply_static(struct http_request *req, int dir_fd, const char *path);
+/* The content type that the end of this name stands for. */
+const char *http_type_of(const char *path);
 /* For tests: behaves like a kernel without openat2. */
 void http_file_forbid_openat2(bool forbid);
 

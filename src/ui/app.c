@@ -28,6 +28,7 @@
 #include "ui/state/events.h"
 #include "ui/state/store.h"
 #include "ui/state/watch.h"
+#include "ui/web.h"
 
 /* A short time-out: a registry answers quickly or not at all, and a person waits for
  * the list. */
@@ -146,14 +147,20 @@ open_folders(struct ui_app *app)
 static enum p2p_err
 open_pages(struct ui_app *app)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX] = "";
+    enum p2p_err err = ui_options_find_web(&app->opt, path, sizeof(path));
+    int fd = err == P2P_OK ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-    if (ui_options_find_web(&app->opt, path, sizeof(path)) == P2P_OK)
-        app->web_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (app->web_fd < 0 && app->opt.web_dir != NULL)
+    if (fd >= 0) {
+        err = ui_web_open(fd, &app->web);
+        close(fd);
+    }
+    if (fd >= 0 && err != P2P_OK && err != P2P_ERR_NOT_FOUND)
+        return fail(err, "cannot read the dashboard's pages in", path);
+    if (app->web == NULL && app->opt.web_dir != NULL)
         return fail(P2P_ERR_NOT_FOUND, "there is no index.html in --web-dir",
                     app->opt.web_dir);
-    if (app->web_fd < 0)
+    if (app->web == NULL)
         p2p_log_warn("cannot find the dashboard's pages, so only the API is served; "
                      "name their folder with --web-dir");
     return P2P_OK;
@@ -346,7 +353,6 @@ ui_app_open(struct ui_app *app)
     enum p2p_err err =
         fail(p2p_crypto_init(), "cannot start the", "cryptographic library");
 
-    app->web_fd = -1;
     app->started_s = p2p_now_ms() / 1000;
     ui_pairing_init(&app->access.pairing);
     ui_links_init(&app->access.links);
@@ -410,6 +416,5 @@ ui_app_close(struct ui_app *app)
     ui_pairing_clear(&app->access.pairing);
     ui_links_clear(&app->access.links);
     p2p_wipe(app->access.owner_token, sizeof(app->access.owner_token));
-    if (app->web_fd >= 0)
-        close(app->web_fd);
+    ui_web_free(app->web);
 }

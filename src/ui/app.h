@@ -29,6 +29,7 @@ struct ui_jobs;
 struct ui_offers;
 struct ui_store;
 struct ui_watch;
+struct ui_web;
 
 struct ui_app {
     struct ui_options opt;
@@ -36,7 +37,7 @@ struct ui_app {
     int pictures;                     /* the socket of the helper, or -1; before, too */
     struct p2p_shares_folders shared; /* those that can be opened; before, too */
     uint64_t started_s;
-    int web_fd; /* folder of the dashboard's pages; -1: none was found */
+    struct ui_web *web; /* the dashboard's pages; NULL: none were found */
 
     struct p2p_identity *identity;
     struct ui_folders folders;

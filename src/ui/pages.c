@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "http/file.h"
 #include "http/sse.h"
 #include "ui/access/access.h"
 #include "ui/api.h"
@@ -11,6 +10,7 @@
 #include "ui/openapi.h"
 #include "ui/reply/refuse.h"
 #include "ui/state/watch.h"
+#include "ui/web.h"
 
 void
 ui_api_events(struct http_request *req, void *arg)
@@ -80,8 +80,8 @@ ui_api_page(struct http_request *req, void *arg)
         ui_api_nothing(req, arg);
     else if (path != NULL && is_view(path))
         go_to_view(req, path);
-    else if (app->web_fd >= 0)
-        http_reply_static(req, app->web_fd, path != NULL ? path : "");
+    else if (app->web != NULL)
+        ui_web_reply(req, app->web, path != NULL ? path : "");
     else
         http_fail(req, 404, "no_pages",
                   "p2p-ui did not find the dashboard's pages when it started "

@@ -19,6 +19,7 @@
 #include "ui/reply/refuse.h"
 #include "ui/state/events.h"
 #include "ui/state/watch.h"
+#include "ui/web.h"
 
 #define REGISTRIES_MAX P2P_OPTION_LIST_MAX
 #define COPY_MAX       400
@@ -188,6 +189,7 @@ put_status(struct http_json_out *o, struct ui_app *app, const struct standing *s
     put_folders(o, app, with_list);
     http_json_put_string(o, "name", set.name);
     http_json_put_string(o, "version", P2P_VERSION);
+    http_json_put_string(o, "pages", ui_web_version(app->web));
     http_json_put_bool(o, "peer_running", s->peer_runs);
     ui_json_text(o, "copy_at", s->copy_at);
     put_registries(o, app);

@@ -18,7 +18,8 @@ const TIMEOUT_MS = 8000;
 const PAUSE_MS = 1000;
 
 async function read(code) {
-	const answer = await fetch(`i18n/${code}.json`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+	const answer = await fetch(new URL(`../i18n/${code}.json`, import.meta.url), { signal: AbortSignal.timeout(TIMEOUT_MS) });
+	if (!answer.ok) throw new Error(`i18n/${code}: ${answer.status}`);
 	return answer.json();
 }
 

@@ -229,6 +229,7 @@ let begun = false;
 
 /** Where each view was scrolled to, for Back. */
 const scrolled = new Map();
+	on('status', offerNewPage);
 
 /** The fragment is #/view or #/view?name=value. */
 function route(focus = true) {
@@ -332,18 +333,41 @@ async function pair() {
 	location.reload(); // everything starts anew, now with the cookie
 }
 
-/** Installable: the page opens without p2p-ui. */
+/** Of the files of this page, as in their addresses; '' if those have none. */
+const VERSION = /\/v\/([0-9a-f]+)\//.exec(import.meta.url)?.[1] ?? '';
+const SHELL = 'p2p-shell-2'; // as in sw.js
+
+/**
+ * Installable: the page opens without p2p-ui. The cache gets the page only with all of its files, and then loses
+ * those of other versions.
+ */
 async function keepShell() {
 	if (!('serviceWorker' in navigator) || !isSecureContext) return;
 	await navigator.serviceWorker.register('sw.js');
 	await navigator.serviceWorker.ready;
 	const loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
-	const shell = [...new Set(loaded)].filter(
-		(url) => url.startsWith(new URL('.', location).href) && !/\/api\//.test(url),
-	);
-	await (await caches.open('p2p-shell-1')).addAll(['./', ...shell]);
+	const cache = await caches.open(SHELL);
+	await cache.addAll([...new Set(loaded)].filter((url) => url.startsWith(here) && !/\/api\//.test(url)));
+	await cache.put('./', page);
+	for (const request of await cache.keys()) {
+		const version = /\/v\/([0-9a-f]+)\//.exec(request.url)?.[1];
+		if (version && version !== VERSION) await cache.delete(request);
+	}
 }
 
+let renewed = '';
+
+/** p2p-ui has other pages than this one: what this page loads later is not there any longer. */
+function offerNewPage() {
+	const { pages } = state.status ?? {};
+	if (!VERSION || !pages || pages === VERSION || pages === renewed) return;
+	renewed = pages;
+	toast(t('updated'), { action: { label: t('updated.load'), run: () => location.reload() } });
+}
+
+	const here = new URL('.', location).href;
+	const page = await fetch('./');
+	if (!page.ok || !(await page.clone().text()).includes(`v/${VERSION}/`)) return; // p2p-ui is a newer one now
 async function start() {
 	await useLanguage(preferred());
 	whenPairingNeeded(pair);

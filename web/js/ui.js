@@ -185,7 +185,9 @@ export function toast(text, { kind = '', action = null, group = text, many = () 
 	start();
 }
 
-export const fail = (error) => toast(error.text ?? error.message ?? String(error), { kind: 'error' });
+/** A part of the page that did not load says so in each browser's own words. */
+const isMissing = (error) => error instanceof TypeError && /import|module/i.test(error.message);
+export const fail = (error) => toast(isMissing(error) ? t('err.offline') : (error.text ?? error.message ?? String(error)), { kind: 'error' });
 
 /** Runs an action and shows its error. */
 export async function attempt(work) {

@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 
 ROOT = Path(__file__).resolve().parents[3]
 AXE = ROOT / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
-WIDTHS = {"phone": (360, 740), "desk": (1280, 800)}
+WIDTHS = {"phone": (360, 740), "tablet": (820, 1100), "desk": (1280, 800)}
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
            --disable-component-update --disable-sync --no-proxy-server --hide-scrollbars""".split()
 STALE = (NoSuchElementException, StaleElementReferenceException)
@@ -85,6 +85,10 @@ class Page:
 
     def js(self, code, *arguments):
         return self.driver.execute_script(code, *arguments)
+
+    def module(self, name):
+        """The address of a module of this page (store.js): a module has one state for each address."""
+        return self.js("return document.querySelector('script[type=module]').src.replace('main.js', arguments[0])", name)
 
     def wait(self, condition, timeout=20.0, what="the condition"):
         end = time.monotonic() + timeout
@@ -238,6 +242,6 @@ class Page:
                           return Math.max(root.scrollWidth - root.clientWidth, ...right.map((x) => Math.round(x - root.clientWidth)))""")
 
 
-@pytest.fixture(params=list(WIDTHS))
+@pytest.fixture(params=["phone", "desk"])
 def width(request):
     return request.param

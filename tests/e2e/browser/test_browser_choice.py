@@ -33,7 +33,7 @@ def transfers(ui):
 def begin(browser, ui, what):
     browser.open(f"{ui.url}/#/share")
     browser.wait(lambda: browser.js("document.documentElement?.dataset.ready !== undefined"), what="the page ready")
-    browser.js(f"void import('./js/transfers.js').then((module) => module.fetchFile({what}))")
+    browser.js(f"void import(document.querySelector('script[type=module]').src.replace('main.js', 'transfers.js')).then((module) => module.fetchFile({what}))")
     browser.wait(lambda: browser.js(DIALOG + " !== null"), what="the question")
 
 

@@ -89,10 +89,12 @@ def test_a_mirror_and_a_folder_that_goes_back(world, driver, width):  # noqa: F8
     far = world.far_peer.peer_id
     page.wait(lambda: page.js("return document.querySelectorAll('main .card .row').length") >= 2, what="both devices")
     page.js(
-        "return import('./js/mirrors.js').then(async (m) => { const { later } = await import('./js/i18n.js');"
+        "return import(arguments[2]).then(async (m) => { const { later } = await import(arguments[3]);"
         " await later(null); m.addMirror({ peer_id_full: arguments[0], name: 'far' }, arguments[1]); })",
         far,
         folder,
+        page.module("mirrors.js"),
+        page.module("i18n.js"),
     )
     page.press("Mirror", f"{DIALOG} .dialog-foot")
     here = world.near.shared / folder

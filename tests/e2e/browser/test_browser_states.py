@@ -106,7 +106,7 @@ def test_it_can_be_installed(world, driver):
     assert driver.execute_cdp_cmd("Page.getInstallabilityErrors", {})["installabilityErrors"] == []
 
 
-KEPT = """const done = arguments[0]; caches.open('p2p-shell-1').then((c) => c.keys())
+KEPT = """const done = arguments[0]; caches.open('p2p-shell-2').then((c) => c.keys())
           .then((k) => done(k.some((r) => r.url.endsWith('/js/chart.js'))))"""
 
 
