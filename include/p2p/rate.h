@@ -62,6 +62,10 @@ P2P_MUST_CHECK enum p2p_err p2p_timetable_parse(const char *text,
                                                 struct p2p_timetable *out);
 /* The bytes per second at this minute of the day (0 to 1439); 0: no limit. */
 uint64_t p2p_timetable_rate(const struct p2p_timetable *table, unsigned minute_of_day);
+/* The bytes per second at this time (seconds since 1970), by the local clock of that
+ * day: an hour that is skipped or repeated when the clocks change is what the clock on
+ * the wall shows. */
+uint64_t p2p_timetable_rate_at(const struct p2p_timetable *table, int64_t time_s);
 
 #ifdef __cplusplus
 }

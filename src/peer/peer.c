@@ -55,14 +55,10 @@ static void
 on_tick(void *arg)
 {
     struct peer *peer = arg;
-    time_t now = time(NULL);
-    struct tm local;
     uint64_t rate;
 
-    localtime_r(&now, &local);
     p2p_lock(&peer->rates_lock);
-    rate =
-        p2p_timetable_rate(&peer->rates, (unsigned)(local.tm_hour * 60 + local.tm_min));
+    rate = p2p_timetable_rate_at(&peer->rates, time(NULL));
     p2p_unlock(&peer->rates_lock);
     server_set_rate(own_server(peer), rate);
     links_store(peer->links, peer->opt.keys_dir);

@@ -1,6 +1,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -114,6 +116,39 @@ timetables(void **state)
     assert_int_equal(p2p_timetable_parse("22:30,1M 06:00,2M", &table), P2P_ERR_USAGE);
 }
 
+/* Berlin, 2026: on March 29 the clock goes from 02:00 to 03:00 at 01:00 UTC; on October
+ * 25 from 03:00 back to 02:00, also at 01:00 UTC. */
+static void
+follow_the_clock_on_the_wall(void **state)
+{
+    static const struct {
+        int64_t time_s;
+        uint64_t rate;
+    } rows[] = {
+        {1774745999, 0},       /* 00:59:59 UTC: 01:59 */
+        {1774746000, 2 * MIB}, /* 01:00 UTC: 03:00; 02:30 never was, and it holds */
+        {1774747800, 2 * MIB}, /* 03:30 */
+        {1774753200, MIB},     /* 05:00 */
+        {1792886399, 0},       /* 23:59:59 UTC: 01:59 */
+        {1792888200, 2 * MIB}, /* 00:30 UTC: 02:30 */
+        {1792890000, 0},       /* 01:00 UTC: 02:00 again */
+        {1792891800, 2 * MIB}, /* 01:30 UTC: 02:30 again */
+        {1792900800, MIB},     /* 04:00 UTC: 05:00 */
+    };
+    struct p2p_timetable table;
+
+    (void)state;
+    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+    tzset();
+    assert_int_equal(p2p_timetable_parse("00:00,off 02:30,2M 05:00,1M", &table), P2P_OK);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (p2p_timetable_rate_at(&table, rows[i].time_s) != rows[i].rate)
+            fail_msg("row %zu: %llu", i,
+                     (unsigned long long)p2p_timetable_rate_at(&table, rows[i].time_s));
+    unsetenv("TZ");
+    tzset();
+}
+
 static void
 wrong_timetables(void **state)
 {
@@ -151,6 +186,7 @@ main(void)
         cmocka_unit_test(a_clock_that_goes_back_gives_nothing),
         cmocka_unit_test(a_new_rate_holds_at_once),
         cmocka_unit_test(timetables),
+        cmocka_unit_test(follow_the_clock_on_the_wall),
         cmocka_unit_test(wrong_timetables),
     };
 

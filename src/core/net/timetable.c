@@ -1,4 +1,5 @@
 #include <string.h>
+#include <time.h>
 
 #include "p2p/bytes.h"
 #include "p2p/options.h"
@@ -83,4 +84,14 @@ p2p_timetable_rate(const struct p2p_timetable *table, unsigned minute_of_day)
     for (unsigned i = 0; i < table->count && table->at[i].minute <= minute_of_day; i++)
         rate = table->at[i].bytes_per_s;
     return rate;
+}
+
+uint64_t
+p2p_timetable_rate_at(const struct p2p_timetable *table, int64_t time_s)
+{
+    time_t when = (time_t)time_s;
+    struct tm local = {0};
+
+    localtime_r(&when, &local);
+    return p2p_timetable_rate(table, (unsigned)(local.tm_hour * 60 + local.tm_min));
 }

@@ -23,23 +23,13 @@
 
 /* ---- the common speed limit ---- */
 
-static unsigned
-minute_of_day(void)
-{
-    time_t now = time(NULL);
-    struct tm local;
-
-    localtime_r(&now, &local);
-    return (unsigned)(local.tm_hour * 60 + local.tm_min);
-}
-
 void
 ui_queue_apply_rate(struct ui_transfers *ts)
 {
     struct ui_settings set;
 
     ui_config_get(ts->parts.config, &set);
-    p2p_rate_set(&ts->rate, p2p_timetable_rate(&set.timetable, minute_of_day()),
+    p2p_rate_set(&ts->rate, p2p_timetable_rate_at(&set.timetable, time(NULL)),
                  p2p_now_ms() * 1000);
 }
 

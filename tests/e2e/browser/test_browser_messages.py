@@ -126,14 +126,28 @@ def test_a_limit_is_a_number_with_a_unit(world, page):
     page.one("#set-limit-number").send_keys("2.5", Keys.TAB)
     wait_until(lambda: world.near.api.json("/api/config")["limit_rate"] == "2500000", what="the limit set")
     page.js(choose, "table")
-    page.one("#set-limit-table").send_keys("whenever", Keys.TAB)
-    page.see("Write times and limits")
-    assert page.one("#set-limit-table").get_attribute("value") == "whenever"
-    page.one("#set-limit-table").send_keys(Keys.CONTROL, "a")
-    page.one("#set-limit-table").send_keys("08:00,2M 23:00,off", Keys.TAB)
-    wait_until(lambda: world.near.api.json("/api/config")["limit_rate"] == "08:00,2M 23:00,off", what="the timetable set")
+    assert world.near.api.json("/api/config")["limit_rate"] == "2500000", "an example is no setting"
+    set_value = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))"
+    field = lambda kind, n: page.all(f".table-rows [type={kind}]")[n]  # noqa: E731
+    page.js(set_value, field("number", 0), "0.001")
+    page.see("Each time may occur once")
+    page.js(set_value, field("number", 0), "1.5")
+    wait_until(lambda: world.near.api.json("/api/config")["limit_rate"] == "08:00,1500000 23:00,off", what="the timetable set")
+    page.press("Add a time")
+    wait_until(lambda: world.near.api.json("/api/config")["limit_rate"] == "00:00,off 08:00,1500000 23:00,off", what="a third time")
+    page.js(set_value, field("time", 2), "08:00")
+    page.see("Each time may occur once")
+    page.js(set_value, field("time", 2), "06:30")
+    wait_until(lambda: world.near.api.json("/api/config")["limit_rate"] == "06:30,off 08:00,1500000 23:00,off", what="in order")
+    assert page.overflow() <= 0
+    page.open("settings")
+    page.wait(lambda: [e.get_attribute("value") for e in page.all(".table-rows [type=time]")] == ["06:30", "08:00", "23:00"], what="kept")
+    page.press("Remove 11:00 PM")
+    wait_until(lambda: world.near.api.json("/api/config")["limit_rate"] == "06:30,off 08:00,1500000", what="one less")
     page.js(choose, "off")
     wait_until(lambda: world.near.api.json("/api/config")["limit_rate"] == "off", what="no limit")
+    page.js(choose, "table")
+    assert page.axe() == []
 
 
 def test_two_pasted_pictures_are_two_files_and_text_can_be_shared(world, page, width):

@@ -6,6 +6,7 @@ import { LANGUAGES, known, lang, load, t } from '../i18n.js';
 import { showKeys } from '../keys.js';
 import * as notes from '../notify.js';
 import { isOwner, on, state } from '../store.js';
+import { bytesOf, timetableEditor } from '../timetable.js';
 import { attempt, command, confirm, dialog, fail, toast, viewHead } from '../ui.js';
 
 /** Addresses to type; the first one is that of the picture. */
@@ -173,14 +174,7 @@ const field = (id, label, control, hint) =>
 	);
 
 const MB = 1000 * 1000;
-const UNITS = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
-const TIMETABLE = /^\d\d?:\d\d,(off|\d+[kmg]?)(\s+\d\d?:\d\d,(off|\d+[kmg]?))*$/i;
-
-/** "2M" as megabytes per second; null for "off" and timetables. */
-function megabytes(text) {
-	const [, digits, unit] = /^(\d+)([kmg]?)$/i.exec(text) ?? [];
-	return digits ? (digits * UNITS[unit.toLowerCase()]) / MB : null;
-}
+const EXAMPLE = '08:00,2000000 23:00,off'; // shown first; it holds only after a change
 
 const limitKind = (text) => (!text || text === 'off' ? 'off' : text.includes(',') ? 'table' : 'rate');
 
@@ -199,40 +193,31 @@ function limitField(send, problem) {
 		inputmode: 'decimal',
 		'aria-label': t('limit.rate.label'),
 	});
-	const table = h('input', {
-		type: 'text',
-		id: 'set-limit-table',
-		spellcheck: 'false',
-		autocomplete: 'off',
-		dir: 'ltr',
-		'aria-label': t('limit.table'),
-	});
+	const table = timetableEditor(send, problem);
 	const number = h('div', { class: 'unit' }, rate, h('span', {}, 'MB/s'));
-	const example = hintLine(t('limit.table.hint'));
+	let saved = '';
 	const arrange = () => {
 		number.hidden = kind.value !== 'rate';
-		table.hidden = example.hidden = kind.value !== 'table';
+		table.el.hidden = kind.value !== 'table';
 	};
-	const submit = (el) => {
-		const wrong = kind.value === 'rate' ? !(rate.valueAsNumber >= 0.01) : kind.value === 'table' && !TIMETABLE.test(table.value.trim());
-		if (wrong) return problem(el, t(kind.value === 'rate' ? 'limit.bad' : 'limit.table.bad'));
-		const texts = { off: 'off', rate: String(Math.round(rate.valueAsNumber * MB)), table: table.value.trim() };
-		return send(el, texts[kind.value]);
-	};
+	const submit = () => (rate.valueAsNumber >= 0.01 ? send(rate, String(Math.round(rate.valueAsNumber * MB))) : problem(rate, t('limit.bad')));
 	kind.addEventListener('change', () => {
 		arrange();
-		const field = { rate, table }[kind.value];
-		if (!field || field.value) return submit(field ?? kind);
-		return field.focus();
+		problem(kind, '');
+		if (kind.value === 'off') return send(kind, 'off');
+		if (kind.value === 'rate') return rate.value ? submit() : rate.focus();
+		table.fill(saved.includes(',') ? saved : EXAMPLE);
+		return table.focus();
 	});
-	for (const el of [rate, table]) el.addEventListener('change', () => submit(el));
+	rate.addEventListener('change', submit);
 	const fill = (text) => {
+		saved = text ?? '';
 		kind.value = limitKind(text);
-		if (kind.value === 'rate') rate.value = megabytes(text);
-		if (kind.value === 'table') table.value = text;
+		if (kind.value === 'rate') rate.value = bytesOf(text) / MB;
+		if (kind.value === 'table' && table.text() !== text) table.fill(text);
 		arrange();
 	};
-	return { el: h('div', { class: 'limit' }, kind, number, table, example), controls: [kind, rate, table], fill };
+	return { el: h('div', { class: 'limit' }, kind, number, table.el), controls: () => [kind, rate, ...table.controls()], fill };
 }
 
 function configCard() {
@@ -296,11 +281,15 @@ function configCard() {
 	const note = hintLine(t('set.owner'));
 	const fill = () => {
 		note.hidden = isOwner();
-		for (const el of [...Object.values(controls), ...limit.controls]) el.disabled = !isOwner();
+		const own = () => [...Object.values(controls), ...limit.controls()].forEach((el) => {
+			el.disabled = !isOwner();
+		});
+		own();
 		if (!state.config) return;
 		const busy = (el) => document.activeElement === el || el.getAttribute('aria-invalid');
 		for (const [name, el] of Object.entries(controls)) if (!busy(el)) el.value = state.config[name] ?? '';
-		if (!limit.controls.some(busy)) limit.fill(state.config.limit_rate);
+		if (!limit.controls().some(busy)) limit.fill(state.config.limit_rate);
+		own();
 	};
 	const row = (name, el) => {
 		wrong.set(name, h('p', { class: 'why', id: `set-${name}-why`, role: 'alert' }));
