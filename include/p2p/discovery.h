@@ -105,6 +105,7 @@ struct p2p_search_result {
 struct p2p_search_results {
     struct p2p_search_result *at;
     size_t count;
+    bool is_cut; /* there may be more: the limit, or that of a registry, was reached */
 };
 /* Frees the content of the results and leaves them empty. */
 void p2p_search_results_clear(struct p2p_search_results *results);

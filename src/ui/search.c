@@ -200,6 +200,7 @@ answer(struct http_request *req, void *context, void *arg)
         put_result(&o, app, &s->results.at[i]);
     http_json_end(&o, ']');
     ui_json_cursor(&o, end < s->results.count ? end : 0);
+    http_json_put_bool(&o, "truncated", s->results.is_cut);
     ui_json_reply(&o, req, 200);
 }
 

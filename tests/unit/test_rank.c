@@ -152,7 +152,7 @@ static void
 claim(struct p2p_search_results *results, const struct claim *claims, size_t count)
 {
     *results =
-        (struct p2p_search_results){calloc(count + 1, sizeof(*results->at)), count};
+        (struct p2p_search_results){calloc(count + 1, sizeof(*results->at)), count, false};
     for (size_t i = 0; i < count; i++) {
         struct p2p_search_result *r = &results->at[i];
         strcpy(r->name, "f");

@@ -237,7 +237,7 @@ ask_neighbors(const struct get_options *opt, struct p2p_identity *identity,
               const struct cli_peers *lan, const char *name, struct get_sources *out)
 {
     struct p2p_search_results results = {
-        calloc(NEIGHBORS_ASKED_MAX, sizeof(*results.at)), 0};
+        .at = calloc(NEIGHBORS_ASKED_MAX, sizeof(*results.at))};
     uint64_t enough_ms = p2p_now_ms() + NEIGHBORS_MS;
     int status;
 

@@ -106,7 +106,10 @@ visit_results(void *arg, size_t registry, const cJSON *json)
 {
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(json, "results"), *item;
     enum p2p_err err = cJSON_IsArray(array) ? P2P_OK : P2P_ERR_MALFORMED;
+    struct search *search = arg;
 
+    search->found.is_cut |=
+        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "truncated"));
     cJSON_ArrayForEach(item, array)
     {
         if (err == P2P_OK)
@@ -197,6 +200,7 @@ p2p_discovery_search(struct p2p_discovery *d, const char *text,
         err = search_lists(d, &search);
     for (size_t i = 0; i < search.found.count && err == P2P_OK; i++)
         err = p2p_peers_take_turns(&search.found.at[i].peers, d->count);
+    search.found.is_cut |= search.found.count >= search.limit;
     *out = (struct p2p_search_results){0};
     if (err == P2P_OK)
         *out = search.found;

@@ -2,7 +2,7 @@
 import { get } from '../api.js';
 import { loadPeers } from '../data.js';
 import { button, h, icon, para, setText, visible } from '../dom.js';
-import { t } from '../i18n.js';
+import { later, number, t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { on, state } from '../store.js';
 import { empty, viewHead } from '../ui.js';
@@ -11,13 +11,15 @@ import { resultRow } from './result.js';
 const PAUSE_MS = 250;
 const PAGE = 50;
 
+const whoIsHere = () => h('a', { class: 'btn', href: '#/peers' }, icon('peers'), h('span', {}, t('search.who')));
+
 function nothingFound(query) {
 	const alone = state.peers.loaded && state.peers.list.every((p) => p.self);
 	return [
 		h('span', { class: 'empty-icon' }, icon('search')),
 		h('h2', {}, t('search.none', { q: visible(query) })),
 		para(t(alone ? 'search.none.alone' : 'search.none.text')),
-		h('a', { class: 'btn', href: '#/peers' }, icon('peers'), h('span', {}, t('search.who'))),
+		whoIsHere(),
 	];
 }
 
@@ -25,7 +27,7 @@ const failed = (error, again) => [
 	h('span', { class: 'empty-icon bad' }, icon('alert')),
 	h('h2', {}, t('search.failed')),
 	h('p', { role: 'alert' }, error.text ?? error.message),
-	button(t('retry'), { icon: 'retry', onclick: again }),
+	h('div', { class: 'empty-acts' }, button(t('retry'), { icon: 'retry', onclick: again }), whoIsHere()),
 ];
 
 const searchField = () =>
@@ -59,25 +61,25 @@ function searchForm(input, run) {
 	return h('form', { class: 'search-form', role: 'search', onsubmit: now }, field, submit);
 }
 
-const ask = (q, more = {}) => get(`search?${new URLSearchParams({ q, limit: PAGE, ...more })}`);
-
-/** Names with all words of the query, in any order: asked for by the longest word. */
-async function withAllWords(q) {
-	const words = q.toLowerCase().split(/\s+/);
-	if (words.length < 2) return [];
-	const longest = words.reduce((a, b) => (b.length > a.length ? b : a));
-	const { results } = await ask(longest, { limit: 500 });
-	return results.filter((r) => words.every((word) => r.name.toLowerCase().includes(word)));
+/** What can be typed: filled when it is opened. */
+function tips(input, run) {
+	const el = h('details', { class: 'search-help' }, h('summary', {}, t('search.help')));
+	el.addEventListener('toggle', async () => el.append(...(await later(import('../query.js'))).help(input, run)), { once: true });
+	return el;
 }
 
-/** The name as typed; else its words in any order; else names like it. */
+export const ask = (q, more = {}) => get(`search?${new URLSearchParams({ q, limit: PAGE, ...more })}`);
+
+/** The name as typed; else its words in any order; else names like it. Filters: only what passes them. */
 async function find(q, cursor) {
+	const several = /[\s:"]|^-/.test(q) ? await later(import('../query.js')) : null;
+	if (several?.hasFilters(q)) return several.withFilters(q);
 	const first = await ask(q, cursor ? { cursor } : {});
-	if (first.results.length || cursor) return first;
-	const results = await withAllWords(q);
-	if (results.length) return { results, next: null };
+	if (first.results.length || cursor) return { ...first, note: !first.next && first.truncated ? t('search.cut', { count: number(1000) }) : '' };
+	const any = await several?.withFilters(q);
+	if (any?.results.length) return any;
 	const { results: like } = await ask(q, { mode: 'fuzzy' });
-	return { results: like, next: null, like: true };
+	return { results: like, next: null, like: true, note: any?.note };
 }
 
 /** What only this computer has comes last. */
@@ -97,6 +99,7 @@ export function searchView() {
 	const head = viewHead(t('search'));
 	const input = searchField();
 	const status = h('p', { class: 'hint', role: 'status' });
+	const limits = h('p', { class: 'hint limits', role: 'status' }); // what was not looked at
 	const list = new VirtualList(t('results'), { key: (r) => r.root ?? `name ${r.name}`, create: resultRow, tall: true });
 	const more = button(t('show.more'), { kind: 'quiet wide', onclick: () => run(found.next) });
 	const card = h('section', { class: 'card', 'aria-label': t('results') }, list.el, more);
@@ -122,14 +125,16 @@ export function searchView() {
 		turn += 1;
 		const mine = turn;
 		start.hidden = q !== '';
+		setText(limits, '');
 		keep(q);
 		if (!q) return show({ results: [], next: null });
 		try {
-			const { results, next, like } = await find(q, cursor);
+			const { results, next, like, note = '' } = await find(q, cursor);
 			if (mine !== turn) return; // a later key was pressed meanwhile
 			const all = cursor ? [...found.results, ...results] : results;
 			const count = t('n.results', { n: all.length, more: next ? '+' : '' });
 			const text = all.length ? (like ? t('search.like', { q: visible(q) }) : count) : '';
+			setText(limits, note);
 			show({ results: cursor ? all : foreignFirst(all), next }, text, all.length ? [] : nothingFound(q));
 		} catch (error) {
 			if (mine === turn)
@@ -137,7 +142,7 @@ export function searchView() {
 		}
 	};
 	const form = searchForm(input, () => run());
-	const el = h('div', { class: 'view' }, head.el, form, status, card, message, start);
+	const el = h('div', { class: 'view' }, head.el, form, tips(input, () => run()), status, limits, card, message, start);
 	head.say(t('search.sub'));
 	show(found);
 	on('transfers', render);
