@@ -62,6 +62,19 @@ export const openFile = (folder, name, list) =>
 		else await (await import('./viewer.js')).showFile(folder, list.map((f) => f.name), name);
 	});
 
+const view = (folder, list, name) => attempt(async () => (await import('./viewer.js')).showFile(folder, list.includes(name) ? list : [name], name));
+
+/** The file that the address names; `list`: all of its place. Says so if it is not there. */
+export function openNamed(folder, name, files) {
+	if (!name || document.querySelector('dialog.viewer')) return;
+	if (!files.some((f) => f.name === name)) {
+		toast(t('link.gone', { name: visible(name) }), { kind: 'error' });
+		return;
+	}
+	const at = name.split('/').slice(0, -1).join('/');
+	view(folder, files.map((f) => f.name).filter((other) => other.split('/').slice(0, -1).join('/') === at), name);
+}
+
 /** The rule that decides who may see this shared folder: that of the longest folder. */
 export const ruleOf = (folder) =>
 	state.grants

@@ -190,12 +190,14 @@ function laterView(title, load) {
 	const el = h('div', {}, h('div', { class: 'view' }, viewHead(t(title)).el));
 	let view = null;
 	const first = async () => {
+	let wanted = new URLSearchParams();
 		view = await load();
 		const focused = el.contains(document.activeElement);
 		el.replaceChildren(view.el);
 		if (focused) view.el.querySelector('h1').focus({ preventScroll: true });
 		await view.show();
 	};
+		view.open?.(wanted);
 	return {
 		el,
 		show: () => {
@@ -203,6 +205,10 @@ function laterView(title, load) {
 			else arriving = attempt(first);
 		},
 	};
+		open: (query) => {
+			wanted = query;
+			view?.open?.(query);
+		},
 }
 
 /** Builds the page, again after a change of language. */
@@ -247,7 +253,7 @@ function route(focus = true) {
 		}
 	}
 	if (id !== current) show(id, focus, back);
-	views[id].open?.(new URLSearchParams(query));
+	if (begun) views[id].open?.(new URLSearchParams(query)); // what the address names needs the lists
 	history.replaceState({ ...history.state, seen: true }, '');
 }
 

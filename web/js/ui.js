@@ -25,11 +25,36 @@ export function closeDialogs(depth = history.state?.dialog ?? 0) {
 /** Above an open dialog, since everything else is out of reach then. */
 const raiseToasts = () => shelf && (open.at(-1) ?? document.getElementById('app')).append(shelf);
 
+/** The fragment of the page with this parameter set, or without it. */
+export function withParam(name, value) {
+	const [view, query] = location.hash.split('?');
+	const params = new URLSearchParams(query);
+	if (value === null) params.delete(name);
+	else params.set(name, value);
+	return `${view || '#/share'}${params.size ? `?${params}` : ''}`;
+}
+
+/**
+ * The entry of a new dialog in the history. `param` [name, value]: its address names what it shows. If the page came
+ * by such an address, the view without the dialog gets an entry before it, so that Back does not leave the page.
+ */
+function enterHistory(depth, param) {
+	if (!param) {
+		history.pushState({ ...history.state, dialog: depth }, '');
+		return;
+	}
+	const address = withParam(...param);
+	const here = location.hash === address;
+	if (here && history.state?.dialog === depth) return; // Forward, or a reload
+	if (here) history.replaceState(history.state, '', withParam(param[0], null));
+	history.pushState({ ...history.state, dialog: depth }, '', address);
+}
+
 /**
  * Opens a dialog; resolves with the pressed button's value, or null. `submit` runs before the main
- * button closes it; its error is shown, and the dialog stays.
+ * button closes it; its error is shown, and the dialog stays. `param`: see enterHistory.
  */
-export function dialog({ title, body = [], actions = [], className = '', submit = null }) {
+export function dialog({ title, body = [], actions = [], className = '', submit = null, param = null }) {
 	return new Promise((resolve) => {
 		let result = null;
 		let busy = false;
@@ -98,7 +123,7 @@ export function dialog({ title, body = [], actions = [], className = '', submit 
 		document.body.append(box);
 		box.showModal();
 		open.push(box);
-		history.pushState({ ...history.state, dialog: open.length }, '');
+		enterHistory(open.length, param);
 		raiseToasts();
 		(
 			box.querySelector('[autofocus]') ??

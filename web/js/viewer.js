@@ -4,7 +4,7 @@ import { button, fileIcon, h, hintLine, icon, para, setAttr, setText, visible } 
 import { save } from './files.js';
 import { bytes } from './format.js';
 import { number, t } from './i18n.js';
-import { dialog } from './ui.js';
+import { dialog, withParam } from './ui.js';
 
 const TEXT_MAX = 256 * 1024;
 const SWIPE = 60;
@@ -53,7 +53,7 @@ function swipes(stage, step) {
 	});
 }
 
-/** `names`: the list around it, in its order. */
+/** `names`: the list around it, in its order. The address of the page names the file that is shown. */
 export async function showFile(folder, names, first) {
 	let at = Math.max(0, names.indexOf(first));
 	let turn = 0;
@@ -80,6 +80,7 @@ export async function showFile(folder, names, first) {
 	const step = (by) => {
 		if (!names[at + by]) return;
 		at += by;
+		history.replaceState(history.state, '', withParam('open', names[at]));
 		show();
 	};
 	const back = button(t('view.prev'), { icon: 'chevron', bare: true, kind: 'prev', onclick: () => step(-1) });
@@ -88,7 +89,7 @@ export async function showFile(folder, names, first) {
 	for (const one of [back, next]) one.hidden = names.length < 2;
 	swipes(stage, (by) => step(document.documentElement.dir === 'rtl' ? -by : by));
 
-	const done = dialog({ title, className: 'viewer', body: [stage, h('div', { class: 'view-bar' }, back, place, next, keep)] });
+	const done = dialog({ title, className: 'viewer', param: ['open', first], body: [stage, h('div', { class: 'view-bar' }, back, place, next, keep)] });
 	stage.closest('dialog').addEventListener('keydown', (e) => {
 		const by = { ArrowLeft: -1, ArrowRight: 1 }[e.key];
 		if (!by || e.ctrlKey || e.altKey || e.metaKey || e.target.matches('video, audio')) return;

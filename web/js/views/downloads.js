@@ -1,6 +1,6 @@
 import { loadDownloads } from '../data.js';
 import { h, hintLine, para, visible } from '../dom.js';
-import { awayNotices, goTo, manyActions, openFile, removeFile, saveAction, searchButton } from '../files.js';
+import { awayNotices, goTo, manyActions, openFile, openNamed, removeFile, saveAction, searchButton } from '../files.js';
 import { ago, bytes } from '../format.js';
 import { t } from '../i18n.js';
 import { Shelf } from '../shelf.js';
@@ -70,7 +70,12 @@ export function downloadsView() {
 			render(true);
 			return attempt(loadDownloads);
 		},
-		open: (query) => shelf.show(query.get('at') ?? ''),
+		open: async (query) => {
+			shelf.show(query.get('at') ?? '');
+			if (!query.get('open')) return;
+			if (!state.downloads.loaded) await attempt(loadDownloads);
+			openNamed('downloads', query.get('open'), state.downloads.files);
+		},
 		every: EVERY_MS,
 		tick: () => state.downloads.files.length <= POLLED && loadDownloads().catch(() => {}),
 	};

@@ -8,7 +8,7 @@ import { VirtualList } from '../list.js';
 import { Shelf, lastPart } from '../shelf.js';
 import { isOwner, on, state } from '../store.js';
 import { fetchFile } from '../transfers.js';
-import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, pathText, rowActions, toast, viewHead } from '../ui.js';
+import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, pathText, rowActions, toast, viewHead, withParam } from '../ui.js';
 
 const EVERY_MS = 10000;
 const TRUST = {
@@ -26,7 +26,7 @@ const mirrors = () => later(import('../mirrors.js'));
 const showMirrors = () => attempt(async () => (await mirrors()).showMirrors());
 
 /** All files of one device, as folders; those that have arrived can be filtered and downloaded at once. */
-async function browse(peer) {
+async function browse(peer, at = '') {
 	const status = h('p', { class: 'hint', role: 'status' }, t('loading'));
 	const fetchOne = (one) => fetchFile({ ...one, name: one.folder ? `${one.name}/` : one.name, peers: [peer] });
 	const getAll = async (entries) => {
@@ -36,7 +36,10 @@ async function browse(peer) {
 	const shelf = new Shelf({
 		label: t('peer.files', { name: label(peer) }),
 		root: label(peer),
-		go: (at) => shelf.show(at),
+		go: (to) => {
+			shelf.show(to);
+			history.replaceState(history.state, '', withParam('at', to || null));
+		},
 		open: fetchOne,
 		actions: (one) => [
 			{ id: 'get', icon: 'download', label: `${t('get')}: ${visible(lastPart(one.name))}`, run: () => fetchOne(one) },
@@ -64,10 +67,11 @@ async function browse(peer) {
 			next = data.next;
 			files.push(...data.files, ...data.empty_folders.map((name) => ({ name })));
 			setText(status, files.length ? t('n.files', { n: files.length }) : t('peer.nofiles'));
-			shelf.set(files, { fresh: true });
+			shelf.set(files, { fresh: true, loaded: !next });
 		} while (next && !ended);
 	};
-	const shown = dialog({ title: t('peer.files', { name: label(peer) }), className: 'wide', body: [status, shelf.el] });
+	shelf.at = at;
+	const shown = dialog({ title: t('peer.files', { name: label(peer) }), className: 'wide browse', body: [status, shelf.el], param: ['id', peer.peer_id_full] });
 	shelf.sort.hidden = true;
 	await load().catch((error) => {
 		const silent = error.code === 'peer_offline';
@@ -321,6 +325,14 @@ export function peersView() {
 		},
 		every: EVERY_MS,
 		tick: () => loadPeers().catch(() => {}),
+		open: async (query) => {
+			const id = query.get('id');
+			if (!id || document.querySelector('dialog.browse')) return;
+			if (!state.peers.loaded) await attempt(loadPeers);
+			const peer = state.peers.list.find((p) => p.peer_id_full === id);
+			if (peer && !peer.self) browse(peer, query.get('at') ?? '');
+			else if (!peer) toast(t('peer.gone'), { kind: 'error' });
+		},
 		refresh: () => attempt(loadPeers),
 	};
 }

@@ -406,6 +406,14 @@ export function settingsView(actions) {
 				await Promise.all([loadConfig(), devices.refresh()]);
 				config.fill();
 				about.render();
+		/** A section by its name: this, look, devices, about. */
+		open: (query) => {
+			const title = el.querySelector(`#set-${CSS.escape(query.get('at') ?? '')}`);
+			if (!title?.matches('h2')) return;
+			title.tabIndex = -1;
+			title.focus({ preventScroll: true });
+			title.closest('section').scrollIntoView({ block: 'start' });
+		},
 			}),
 		every: null,
 	};

@@ -2,7 +2,7 @@ import { get, post } from '../api.js';
 import { loadGrants, loadShared } from '../data.js';
 import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { fromInput, textFile } from '../drop.js';
-import { awayNotices, goTo, manyActions, notice, openFile, removeFile, ruleOf, save, saveAction, undo } from '../files.js';
+import { awayNotices, goTo, manyActions, notice, openFile, openNamed, removeFile, ruleOf, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { later, t } from '../i18n.js';
 import { VirtualList } from '../list.js';
@@ -378,6 +378,9 @@ export async function openSharedLink(name) {
 		if (!state.shared.loaded) await loadShared();
 		const file = state.shared.files.find((f) => f.name === name);
 		if (!file) {
+			if (!query.get('open')) return;
+			if (!state.shared.loaded) await attempt(loadShared);
+			openNamed('shared', query.get('open'), state.shared.files);
 			toast(t('link.gone', { name: visible(name) }), { kind: 'error' });
 			return;
 		}

@@ -1,13 +1,13 @@
 import { speedChart } from '../chart.js';
-import { loadActivity } from '../data.js';
+import { loadActivity, loadTransfers } from '../data.js';
 import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, item, kindOf, metaText, setAttr, setFileName, setText, visible } from '../dom.js';
 import { saveAction, searchButton } from '../files.js';
-import { ago, bytes, duration, left, percent, percentText, speed } from '../format.js';
+import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { later, t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { on, state } from '../store.js';
 import { act, all, change, countOf, forget, forgetFailed, ordered, reason, statusText, totals } from '../transfers.js';
-import { attempt, badge, called, confirm, dialog, empty, loadingText, pathText, progressBar, rowActions, viewHead } from '../ui.js';
+import { attempt, badge, called, confirm, empty, loadingText, pathText, progressBar, rowActions, toast, viewHead } from '../ui.js';
 
 const UPLOADS_SHOWN = 50;
 const BAR = {
@@ -29,7 +29,8 @@ const MARKS = {
 };
 const TONE = { completed: 'ok', failed: 'bad', paused: 'warn' };
 
-function numbers(one) {
+/** How far a transfer is. */
+export function numbers(one) {
 	const parts = [];
 	if (one.state === 'completed') parts.push(bytes(one.size), one.finished ? ago(one.finished) : null);
 	else if (one.size === null) parts.push(bytes(one.received));
@@ -79,67 +80,7 @@ function actionsOf(one, details) {
 	return [...(play || []), pause, more, stop];
 }
 
-function sourceLine(source) {
-	const tone = { active: 'ok', slow: 'warn', failed: 'bad', banned: 'bad' }[source.state] ?? '';
-	return item(grow(h('span', { class: source.name ? '' : 'mono', title: source.peer_id_full }, called(source)),
-			metaText(h('bdi', {}, source.address),
-				` · ${bytes(source.received)}${source.speed ? ` · ${speed(source.speed)}` : ''}${source.path ? ` · ${pathText(source.path)}` : ''}${source.error ? ` · ${source.error}` : ''}`,
-			),
-		),
-		badge(tone, t(`src.${source.state}`)),
-	);
-}
-
-function showDetails(id) {
-	const find = () => state.transfers.byId.get(id);
-	const first = find();
-	const facts = h('dl', { class: 'facts' });
-	const sources = h('ul', { class: 'sources' });
-	const place = h('div', {});
-	let swarm = null;
-	const prio = h(
-		'select',
-		{ id: 'prio', onchange: () => change(find(), { priority: prio.value }) },
-		['high', 'normal', 'low'].map((p) => h('option', { value: p }, t(`prio.${p}`))),
-	);
-	prio.value = first.priority;
-	const front = button(t('tr.first'), { onclick: () => change(find(), { position: 0 }) });
-	const render = () => {
-		const one = find();
-		if (!one) return;
-		const rows = [
-			[t('state'), statusText(one)],
-			[t('progress'), numbers(one)],
-			[t('verified'), bytes(one.verified)],
-			[t('tr.created'), ago(one.created)],
-		];
-		if (one.finished && one.state === 'completed')
-			rows.push([t('tr.took'), duration(one.finished - one.created)]);
-		facts.replaceChildren(...rows.flatMap(([k, v]) => [h('dt', {}, k), h('dd', {}, v)]));
-		sources.replaceChildren(...one.sources.map(sourceLine));
-		front.hidden = one.state !== 'queued';
-		swarm?.update(one);
-	};
-	render();
-	later(import('../swarm.js')).then(({ swarmOf }) => {
-		swarm = swarmOf(find() ?? first);
-		place.replaceWith(swarm.el);
-	});
-	const timer = setInterval(render, 1000);
-	const why = reason(first);
-	dialog({
-		title: visible(first.filename),
-		body: [
-			why && h('p', { class: 'why' }, why),
-			facts,
-			first.sources.length > 0 && h('h3', {}, t('sources')),
-			sources,
-			!first.finished &&
-				h('div', { class: 'field inline' }, h('label', { for: 'prio' }, t('prio')), prio, front),
-			place,
-		],
-	}).then(() => clearInterval(timer));
-}
+const showDetails = (id) => attempt(async () => (await later(import('./transfer.js'))).showDetails(id));
 
 function transferRow(first) {
 	let one = first;
@@ -313,6 +254,13 @@ export function transfersView() {
 			render(true);
 			top.draw();
 			sent.load();
+		},
+		open: async (query) => {
+			const id = query.get('id');
+			if (!id || document.querySelector('dialog.transfer')) return;
+			if (!state.transfers.loaded) await attempt(loadTransfers);
+			if (state.transfers.byId.has(id)) showDetails(id);
+			else toast(t('tr.gone'), { kind: 'error' });
 		},
 	};
 }
