@@ -89,6 +89,7 @@ const PATHS = {
 	block: `${CIRCLE}M6.5 6.5l11 11`,
 	info: `${CIRCLE}m0-9v5M12 8v.01`,
 	chevron: 'M7 10l5 5 5-5',
+	palette: `${FRAME}m2.5 4.5 3 2.5-3 2.5M12 15h4`,
 	keyboard:
 		'M4 6.5h16a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1v-9a1 1 0 0 1 1-1ZM7 10h.01M10.3 10h.01M13.7 10h.01M17 10h.01M8.5 14h7',
 	folder: 'M4 18V6.5A1.5 1.5 0 0 1 5.5 5H9l2 2.5h7.5A1.5 1.5 0 0 1 20 9v9a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1Z',

@@ -12,8 +12,12 @@ export function useKeys(rows) {
 	table = rows;
 }
 
-export function listenForKeys(undo) {
+export function listenForKeys(undo, palette) {
 	document.addEventListener('keydown', (event) => {
+		if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === 'k') {
+			event.preventDefault(); // the browser's own search field
+			palette();
+		}
 		const writes = event.target.closest?.('input, select, textarea');
 		if ((event.ctrlKey || event.metaKey) && event.key === 'z' && !writes && undo()) event.preventDefault();
 		if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !keysOn()) return;
@@ -32,7 +36,7 @@ export function showKeys() {
 		onchange: () => save('p2p.keys', box.checked ? null : 'off'),
 	});
 	box.checked = keysOn();
-	const extra = [{ keys: ['↑', '↓'], label: t('key.rows') }, { keys: ['Ctrl', 'A'], label: t('key.all') }, { keys: ['Shift', '↓'], label: t('key.more') }, { keys: ['Shift', 'F10'], label: t('key.menu') }, { keys: ['F2'], label: t('rename') }, { keys: ['Del'], label: t('delete') }, { keys: ['Ctrl', 'Z'], label: t('undo') }, { keys: ['Esc'], label: t('key.esc') }];
+	const extra = [{ keys: ['Ctrl', 'K'], label: t('pal') }, { keys: ['↑', '↓'], label: t('key.rows') }, { keys: ['Ctrl', 'A'], label: t('key.all') }, { keys: ['Shift', '↓'], label: t('key.more') }, { keys: ['Shift', 'F10'], label: t('key.menu') }, { keys: ['F2'], label: t('rename') }, { keys: ['Del'], label: t('delete') }, { keys: ['Ctrl', 'Z'], label: t('undo') }, { keys: ['Esc'], label: t('key.esc') }];
 	return dialog({
 		title: t('keys'),
 		body: [

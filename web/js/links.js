@@ -6,7 +6,7 @@ import { button, growBox, h, hintLine, metaText, para, visible } from './dom.js'
 import { speed } from './format.js';
 import { lang, t } from './i18n.js';
 import { on } from './store.js';
-import { attempt, command, toast } from './ui.js';
+import { attempt, command, dialog, toast } from './ui.js';
 
 const HOUR_S = 3600;
 const SPANS = [['hour', HOUR_S], ['day', 24 * HOUR_S], ['week', 7 * 24 * HOUR_S]];
@@ -72,6 +72,12 @@ function linkList() {
 	}, REFRESH_MS);
 	attempt(load);
 	return { el, show };
+}
+
+/** All links, each with a button that ends it. */
+export async function showLinks() {
+	const list = linkList();
+	await dialog({ title: t('slink.list'), body: [list.el, hintLine(t('slink.text'))] });
 }
 
 /** The part of the Send sheet that makes a link to these shared files. */

@@ -19,6 +19,7 @@ import { searchView } from './views/search.js';
 import { openSharedLink, shareView } from './views/share.js';
 import { transfersView } from './views/transfers.js';
 
+const openPalette = () => attempt(async () => (await later(import('./palette.js'))).showPalette());
 const settings = () => later(import('./views/settings.js'));
 
 const VIEWS = [
@@ -159,6 +160,7 @@ function skipLink() {
 
 function sideActions(bell) {
 	const bare = { bare: true };
+	const palette = button(t('pal'), { ...bare, icon: 'palette', onclick: openPalette, 'aria-keyshortcuts': 'Control+K Meta+K' });
 	const pairOne = button(t('pair.device'), { ...bare, icon: 'device', onclick: () => attempt(async () => (await settings()).pairDevice()) });
 	const keys = button(t('keys'), { ...bare, icon: 'keyboard', onclick: showKeys, kind: 'wide-only' });
 	const gear = {
@@ -171,7 +173,7 @@ function sideActions(bell) {
 	on('status', () => {
 		pairOne.hidden = !isOwner();
 	});
-	return h('div', { class: 'side-acts' }, pairOne, bell, keys, h('a', gear, icon('settings')));
+	return h('div', { class: 'side-acts' }, palette, pairOne, bell, keys, h('a', gear, icon('settings')));
 }
 
 /** What others would like to send here; drawn when there is something. */
@@ -384,7 +386,7 @@ async function start() {
 	if (/^#pair=/.test(location.hash)) history.replaceState(null, '', '#/share');
 	whenToasted(keepNote);
 	useKeys(shortcuts());
-	listenForKeys(undoLast);
+	listenForKeys(undoLast, openPalette);
 	guardLeaving();
 	onEvent((name, data) => {
 		if (name === 'transfer') watchEnds(data, announce);

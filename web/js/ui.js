@@ -340,7 +340,8 @@ export function viewHead(title, ...actions) {
 	return { el, say: (text) => setText(line, text) };
 }
 
-const quoted = (text) => (/^[\w./:@%+,=-]+$/.test(text) ? text : `'${String(text).replaceAll("'", "'\\''")}'`);
+/** As one word of a command. */
+export const quoted = (text) => (/^[\w./:@%+,=-]+$/.test(text) ? text : `'${String(text).replaceAll("'", "'\\''")}'`);
 
 /** Starts this machine's own p2p-peer: the port, folder, key and registries of this p2p-ui. */
 export function ownPeer() {

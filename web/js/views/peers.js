@@ -125,7 +125,7 @@ async function rename(peer) {
 	});
 }
 
-function actionsOf(peer) {
+export function actionsOf(peer) {
 	const look = { id: 'browse', icon: 'folder', label: t('browse'), run: () => browse(peer) };
 	const trust = {
 		id: 'trust',
@@ -212,7 +212,7 @@ function peerRow(first) {
 	return row;
 }
 
-async function addPeer() {
+export async function addPeer() {
 	const input = h('input', {
 		type: 'text',
 		id: 'peer-address',
@@ -273,6 +273,8 @@ export function peersView() {
 		const off = state.status?.peer_running === false;
 		const unknown = !lost && state.status && !state.status.registered;
 		const url = state.status?.discovery?.[0]?.url ?? 'http://localhost:8000';
+		if (state.status?.discovery?.length === 0)
+			return [badge('', t('registry.none'), 'info'), para(t('registry.none.text')), command('p2p config set discovery URL')];
 		if (lost)
 			return [
 				badge('warn', t('registry.lost'), 'alert'),
@@ -323,8 +325,6 @@ export function peersView() {
 			loadOffers().catch(() => {});
 			return attempt(loadPeers);
 		},
-		every: EVERY_MS,
-		tick: () => loadPeers().catch(() => {}),
 		open: async (query) => {
 			const id = query.get('id');
 			if (!id || document.querySelector('dialog.browse')) return;
@@ -333,6 +333,8 @@ export function peersView() {
 			if (peer && !peer.self) browse(peer, query.get('at') ?? '');
 			else if (!peer) toast(t('peer.gone'), { kind: 'error' });
 		},
+		every: EVERY_MS,
+		tick: () => loadPeers().catch(() => {}),
 		refresh: () => attempt(loadPeers),
 	};
 }
