@@ -300,7 +300,8 @@ export function peersView() {
 	const render = (fresh = false) => {
 		const others = state.peers.list.filter((p) => !p.self);
 		const all = [...others, ...state.peers.list.filter((p) => p.self)];
-		const { loaded, reachable } = state.peers;
+		const { loaded } = state.peers;
+		const reachable = state.peers.reachable || state.status?.discovery?.length === 0; // none was to be asked
 		head.say(loaded ? t('n.peers', { n: others.length }) : loadingText());
 		card.hidden = !loaded;
 		list.set(all, fresh);

@@ -4,7 +4,7 @@ import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, met
 import { fromInput, textFile } from '../drop.js';
 import { awayNotices, goTo, manyActions, notice, openFile, openNamed, removeFile, ruleOf, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
-import { later, t } from '../i18n.js';
+import { later, load, t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { Shelf } from '../shelf.js';
 import { changed, isOwner, on, state } from '../store.js';
@@ -312,6 +312,7 @@ export function shareView() {
 		button(t('rescan'), { icon: 'retry', onclick: rescan }),
 	);
 	const notices = h('div', { class: 'notices' });
+	const steps = h('section', { class: 'card', hidden: true });
 	const uploads = uploadPanel();
 	const shelf = sharedShelf();
 	const nothing = empty('share', t('share.empty'), t('share.empty.text'));
@@ -321,6 +322,7 @@ export function shareView() {
 		{ class: 'view' },
 		head.el,
 		notices,
+		steps,
 		dropZone(),
 		uploads.el,
 		card,
@@ -349,6 +351,16 @@ export function shareView() {
 			unlisted ? notice(t('unlisted', { n: unlisted })) : '',
 		);
 	};
+	/** On the first visit, while nothing is shared or nobody else is here. */
+	const offerSteps = async () => {
+		const { shared_files_count: count } = state.status ?? {};
+		if (!isOwner() || !state.peers.loaded || load('p2p.steps') === 'off') return;
+		stop();
+		if (count > 0 && state.peers.list.some((p) => !p.self)) return;
+		const choose = () => el.querySelector('[data-input=files]').click();
+		attempt(async () => (await later(import('../steps.js'))).showSteps(steps, choose));
+	};
+	const stop = on('status peers', offerSteps);
 	on('shared connection', () => render());
 	on('uploads', uploads.render);
 	on('status', renderNotice);
@@ -362,10 +374,13 @@ export function shareView() {
 			if (isOwner()) loadGrants().catch(() => {}); // marks private folders
 			return state.shared.loaded ? null : attempt(loadShared);
 		},
-		open: (query) => {
+		open: async (query) => {
 			shelf.show(query.get('at') ?? '');
 			state.at = shelf.at;
 			changed('status');
+			if (!query.get('open')) return;
+			if (!state.shared.loaded) await attempt(loadShared);
+			openNamed('shared', query.get('open'), state.shared.files);
 		},
 		every: RETRY_MS,
 		tick: () => state.shared.loaded || loadShared().catch(() => {}),
@@ -378,9 +393,6 @@ export async function openSharedLink(name) {
 		if (!state.shared.loaded) await loadShared();
 		const file = state.shared.files.find((f) => f.name === name);
 		if (!file) {
-			if (!query.get('open')) return;
-			if (!state.shared.loaded) await attempt(loadShared);
-			openNamed('shared', query.get('open'), state.shared.files);
 			toast(t('link.gone', { name: visible(name) }), { kind: 'error' });
 			return;
 		}
