@@ -11,7 +11,7 @@ import { onEvent, startLive } from './live.js';
 import { notify } from './notify.js';
 import { changed, forgetListeners, isOwner, on, state } from './store.js';
 import { all, reason, recallSpeeds, sampleSpeeds, totals, watchEnds } from './transfers.js';
-import { attempt, closeDialogs, fail, short, toast, toastShelf, undoLast, viewHead, whenToasted } from './ui.js';
+import { attempt, closeDialogs, fail, toast, toastShelf, undoLast, viewHead, whenToasted } from './ui.js';
 import { guardLeaving, uploadTotals } from './upload.js';
 import { downloadsView } from './views/downloads.js';
 import { peersView } from './views/peers.js';
@@ -128,15 +128,14 @@ function connectionLine() {
 
 function selfCard() {
 	const name = h('bdi', { class: 'self-name' });
-	const id = h('span', { class: 'meta mono', dir: 'ltr' });
+	const id = metaText();
 	const line = metaText();
-	on('status connection', () => {
+	on('status connection peers', () => {
 		const s = state.status;
 		if (!s) return;
 		const away = state.connection === 'offline';
 		setText(name, visible(s.name || t('self')));
-		setText(id, short(s.peer_id_full));
-		setAttr(id, 'title', s.peer_id_full);
+		setText(id, state.peers.list.find((p) => p.self)?.words?.split(' ').slice(0, 4).join(' '));
 		setText(
 			line,
 			[
@@ -147,7 +146,7 @@ function selfCard() {
 				.join(' · '),
 		);
 	});
-	return h('div', { class: 'self' }, name, id, line);
+	return h('div', { class: 'self' }, name, h('span', { class: 'mono' }, id), line);
 }
 
 function skipLink() {
@@ -160,8 +159,8 @@ function skipLink() {
 
 function sideActions(bell) {
 	const bare = { bare: true };
-	const palette = button(t('pal'), { ...bare, icon: 'palette', onclick: openPalette, 'aria-keyshortcuts': 'Control+K Meta+K' });
 	const pairOne = button(t('pair.device'), { ...bare, icon: 'device', onclick: () => attempt(async () => (await settings()).pairDevice()) });
+	const palette = button(t('pal'), { ...bare, icon: 'palette', onclick: openPalette, 'aria-keyshortcuts': 'Control+K Meta+K' });
 	const keys = button(t('keys'), { ...bare, icon: 'keyboard', onclick: showKeys, kind: 'wide-only' });
 	const gear = {
 		class: 'btn bare narrow-only',
@@ -191,26 +190,26 @@ function offers() {
 function laterView(title, load) {
 	const el = h('div', {}, h('div', { class: 'view' }, viewHead(t(title)).el));
 	let view = null;
-	const first = async () => {
 	let wanted = new URLSearchParams();
+	const first = async () => {
 		view = await load();
 		const focused = el.contains(document.activeElement);
 		el.replaceChildren(view.el);
 		if (focused) view.el.querySelector('h1').focus({ preventScroll: true });
 		await view.show();
-	};
 		view.open?.(wanted);
+	};
 	return {
 		el,
 		show: () => {
 			if (view) view.show();
 			else arriving = attempt(first);
 		},
-	};
 		open: (query) => {
 			wanted = query;
 			view?.open?.(query);
 		},
+	};
 }
 
 /** Builds the page, again after a change of language. */
@@ -230,6 +229,7 @@ function build() {
 	views = Object.fromEntries(VIEWS.map(([id, , make]) => [id, make(actions)]));
 	current = '';
 	route(false);
+	on('status', offerNewPage);
 	changed('status', 'transfers', 'peers', 'connection', 'shared', 'downloads');
 }
 
@@ -237,7 +237,6 @@ let begun = false;
 
 /** Where each view was scrolled to, for Back. */
 const scrolled = new Map();
-	on('status', offerNewPage);
 
 /** The fragment is #/view or #/view?name=value. */
 function route(focus = true) {
@@ -353,6 +352,9 @@ async function keepShell() {
 	if (!('serviceWorker' in navigator) || !isSecureContext) return;
 	await navigator.serviceWorker.register('sw.js');
 	await navigator.serviceWorker.ready;
+	const here = new URL('.', location).href;
+	const page = await fetch('./');
+	if (!page.ok || !(await page.clone().text()).includes(`v/${VERSION}/`)) return; // p2p-ui is a newer one now
 	const loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
 	const cache = await caches.open(SHELL);
 	await cache.addAll([...new Set(loaded)].filter((url) => url.startsWith(here) && !/\/api\//.test(url)));
@@ -373,9 +375,6 @@ function offerNewPage() {
 	toast(t('updated'), { action: { label: t('updated.load'), run: () => location.reload() } });
 }
 
-	const here = new URL('.', location).href;
-	const page = await fetch('./');
-	if (!page.ok || !(await page.clone().text()).includes(`v/${VERSION}/`)) return; // p2p-ui is a newer one now
 async function start() {
 	await useLanguage(preferred());
 	whenPairingNeeded(pair);

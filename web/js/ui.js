@@ -355,7 +355,10 @@ export function ownPeer() {
 export const loadingText = () => t(state.connection === 'offline' ? 'conn.offline' : 'loading');
 
 export const short = (id) => `${String(id).slice(0, 16)}…`;
-/* A name is sure when the owner gave it or trusts who says it; else digits of the id stand beside it. */
-export const called = (p) => (p.name ? visible(p.name) + (p.name_is_claim ? ` (${p.peer_id_full.slice(0, 8)})` : '') : short(p.peer_id_full));
+/** The first words of a device's id, as its own screen shows them; undefined: it is not in the list of devices. */
+const wordsOf = (p) => (p.words ?? state.peers.list.find((one) => one.peer_id_full === p.peer_id_full)?.words)?.split(' ').slice(0, 3).join(' ');
+const mark = (p) => wordsOf(p) ?? `${p.peer_id_full.slice(0, 8)}`;
+/** A name is sure when the owner gave it or trusts who says it; else words of the id stand beside it. */
+export const called = (p) => (p.name ? visible(p.name) + (p.name_is_claim ? ` (${mark(p)})` : '') : (wordsOf(p) ?? short(p.peer_id_full)));
 /** How a peer is reached: "through NAT, 21 ms". */
 export const pathText = (path) => path && t(`path.${path.kind}`, { ms: path.rtt_ms });

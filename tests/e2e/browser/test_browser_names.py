@@ -29,8 +29,9 @@ def test_a_name_is_a_claim_until_its_peer_is_trusted(world, driver):
 
     page.press("Refresh")
     page.wait(row, 30, what="the peer")
-    claim = f"{NAME} ({peer.peer_id[:8]})"
-    page.wait(lambda: claim in row().text, 30, what="the name with digits")
+    listed = next(p for p in world.near.api.json("/api/peers")["peers"] if p["peer_id_full"] == peer.peer_id)
+    claim = f"{NAME} ({' '.join(listed['words'].split()[:3])})"
+    page.wait(lambda: claim in row().text, 30, what="the name with words")
     assert row().find_elements("css selector", "b") == [], "a name is text"
     press("browse")  # it says its name itself
     page.wait(lambda: "k.txt" in page.names("dialog[open] .row"), what="its files")

@@ -384,8 +384,7 @@ function aboutCard() {
 		el: card('set-about', t('set.about'), facts,
 			hintLine(t('about.add')),
 			command('p2p share add Photos=~/Pictures'),
-			hintLine(t('about.id')),
-			id,
+			h('details', {}, h('summary', {}, t('peer.id')), hintLine(t('about.id')), id),
 			para(h('a', { href: 'api/openapi.yaml' }, t('about.api'))),
 		),
 		render,
@@ -406,6 +405,7 @@ export function settingsView(actions) {
 				await Promise.all([loadConfig(), devices.refresh()]);
 				config.fill();
 				about.render();
+			}),
 		/** A section by its name: this, look, devices, about. */
 		open: (query) => {
 			const title = el.querySelector(`#set-${CSS.escape(query.get('at') ?? '')}`);
@@ -414,7 +414,6 @@ export function settingsView(actions) {
 			title.focus({ preventScroll: true });
 			title.closest('section').scrollIntoView({ block: 'start' });
 		},
-			}),
 		every: null,
 	};
 }
