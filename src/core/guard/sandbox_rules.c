@@ -167,6 +167,8 @@ static const char *const system_files[] = {
     "/proc/meminfo",
     "/proc/stat",
     "/proc/sys/vm/overcommit_memory",
+    /* ages of old versions count while the machine runs, and journals trust this run */
+    "/proc/sys/kernel/random/boot_id",
     "/proc/sys/net/core/somaxconn",
     "/sys/devices/system/cpu",
 };
