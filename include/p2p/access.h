@@ -81,6 +81,9 @@ bool p2p_access_may_enter(const struct p2p_access *access,
 /* Is every name for this caller? Then there is nothing to look at one by one. */
 bool p2p_access_may_all(const struct p2p_access *access,
                         const struct p2p_access_caller *caller);
+/* A number that changes when other names may be for this caller. It has no link. */
+uint64_t p2p_access_mark(const struct p2p_access *access,
+                         const struct p2p_access_caller *caller);
 /* As it was made. */
 bool p2p_access_is_public(const struct p2p_access *access);
 

@@ -171,13 +171,31 @@ struct p2p_offer {
 P2P_MUST_CHECK enum p2p_err p2p_conn_offer(struct p2p_conn *conn,
                                            const struct p2p_offer *offer,
                                            enum p2p_offer_state *state);
-/* Waits for changes in a folder of the peer ("": everywhere), for at most `wait_s`.
- * `log` and `after` are the place that is known (zeros at first), and become the new
- * one. `*has_news`: something changed, or it may have. UNSUPPORTED: the peer's program
- * is too old. */
+/* A place in the peer's list of changes; zeros: none is known. The upper half of `log`
+ * says which list it is. If it is the same and `after` did not fall, the peer still
+ * knows what it deleted since. */
+struct p2p_conn_place {
+    uint64_t log, after;
+};
+/* One name that changed, as it is now. */
+struct p2p_conn_change {
+    const char *name; /* borrowed */
+    bool is_gone;     /* it was deleted */
+    struct p2p_digest root;
+    uint64_t size, mtime_s;
+};
+typedef enum p2p_err p2p_conn_visit_change(void *arg,
+                                           const struct p2p_conn_change *change);
+/* Asks what changed in a folder of the peer ("": everywhere) since this place, which
+ * becomes the new one, and waits for it for at most `wait_s`. `visit` may be NULL.
+ * `*flags`: P2P_CHANGES_... of msg.h. UNSUPPORTED: the peer's program is too old. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_changes(struct p2p_conn *conn, const char *folder,
-                                             unsigned wait_s, uint64_t *log,
-                                             uint64_t *after, bool *has_news);
+                                             unsigned wait_s,
+                                             struct p2p_conn_place *place,
+                                             p2p_conn_visit_change *visit, void *arg,
+                                             uint8_t *flags);
+/* True if something changed, or may have. */
+bool p2p_conn_is_news(uint8_t flags);
 /* Wakes a thread that waits for an answer (it gets CLOSED). From any thread. */
 void p2p_conn_interrupt(struct p2p_conn *conn);
 

@@ -71,6 +71,10 @@ struct p2p_mirror {
     uint64_t todo;         /* files that are not in step yet */
     uint64_t held_changes, held_removals; /* that wait */
     uint64_t in_step_s, checked_s;        /* wall clock; 0: never */
+
+    /* For the keeper alone; not stored. */
+    bool wants_list; /* the round reads the whole list, even if it knows what changed */
+    uint64_t feed_log, feed_after; /* how far the round has read the source's changes */
 };
 
 /* ---- The jobs ---- */

@@ -175,10 +175,11 @@ struct p2p_msg_changes_get {
     struct p2p_text folder; /* without a slash at its end; "": everything */
 };
 enum {
-    P2P_CHANGES_ANEW = 1,  /* another list than asked for, or `after` is too far back:
-                            * read the files with LIST? */
-    P2P_CHANGES_MORE = 2,  /* ask again at once */
-    P2P_CHANGES_WHOLE = 4, /* up to `upto` nothing is missing */
+    P2P_CHANGES_ANEW = 1,   /* another list than asked for, or `after` is too far back:
+                             * read the files with LIST? */
+    P2P_CHANGES_MORE = 2,   /* ask again at once */
+    P2P_CHANGES_WHOLE = 4,  /* up to `upto` nothing is missing */
+    P2P_CHANGES_SOME = 128, /* not sent: there were entries (p2p_conn_changes) */
 };
 enum { P2P_CHANGE_GONE = 1 };
 struct p2p_msg_changes {

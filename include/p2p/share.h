@@ -135,16 +135,29 @@ P2P_MUST_CHECK enum p2p_err p2p_share_list_all(struct p2p_share *share,
                                                const char *after,
                                                struct p2p_share_entry *out, size_t max,
                                                size_t *count);
-/* The number of the last change in any folder of this process. */
-uint64_t p2p_share_changes_now(void);
-/* Visits the names that were shared, changed or removed after the change `after`, in
- * the order of their numbers, until `visit` says false; it runs under the catalogue's
- * lock. A name may come several times. False: the list does not go back that far. What
- * changes while this runs comes again above the number that p2p_share_changes_now had
- * before. */
-typedef bool p2p_share_visit_change(void *arg, uint64_t change, const char *name);
-bool p2p_share_changes(struct p2p_share *share, uint64_t after,
-                       p2p_share_visit_change *visit, void *arg);
+/* The list of changes of a folder, which goes on after a restart. */
+struct p2p_share_feed {
+    uint32_t log; /* which list; 0: none can be had now. Another list has other numbers,
+                   * and names that are missing in it were not deleted */
+    uint64_t last; /* the number of the last change */
+    uint64_t cut;  /* deletions up to this change are forgotten */
+    uint64_t seen; /* up to this change, everything was visited */
+    bool is_whole; /* there is nothing above it that was not visited */
+};
+enum p2p_share_change_kind {
+    P2P_SHARE_CHANGE_HERE, /* the file is there, or was when the index was written */
+    P2P_SHARE_CHANGE_GONE, /* it was deleted */
+    P2P_SHARE_CHANGE_AWAY, /* it is not there now, and nobody says that it was deleted
+                            */
+};
+/* Visits the names that changed after the change `after`, in the order of their
+ * numbers, each with its last change alone, until `visit` says false. It runs with a
+ * lock of the index. NULL: only says where the list is. */
+typedef bool p2p_share_visit_change(void *arg, uint64_t change, const char *name,
+                                    enum p2p_share_change_kind kind);
+void p2p_share_changes(struct p2p_share *share, uint64_t after,
+                       p2p_share_visit_change *visit, void *arg,
+                       struct p2p_share_feed *out);
 
 struct p2p_share_totals {
     uint64_t files, bytes;

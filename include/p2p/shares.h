@@ -119,9 +119,24 @@ P2P_MUST_CHECK enum p2p_err p2p_shares_list_all(struct p2p_shares *shares,
                                                 const char *after,
                                                 struct p2p_share_entry *out, size_t max,
                                                 size_t *count);
-/* As p2p_share_changes, one folder after the other. */
-bool p2p_shares_changes(struct p2p_shares *shares, uint64_t after,
-                        p2p_share_visit_change *visit, void *arg);
+/* The lists of changes of several folders as one. */
+struct p2p_shares_feed {
+    uint32_t log;  /* as in struct p2p_share_feed */
+    uint64_t last; /* the place of the last change */
+    uint64_t seen; /* up to here everything was visited; `after` if that is not known */
+    bool is_known; /* `after` is a place in this list, and all deletions since are known
+                    */
+    bool is_whole; /* everything was visited */
+    bool
+        is_sorted; /* a visited change number is a place. The changes of several folders
+                    * have no common order: they are all visited, or none counts */
+};
+/* As p2p_share_changes, for what is in `folder`, a name of these shares ("":
+ * everything), or for all folders that may have it. `log` and `after` are a place that
+ * an earlier call told. A name may be visited that did not change. */
+void p2p_shares_changes(struct p2p_shares *shares, const char *folder, uint32_t log,
+                        uint64_t after, p2p_share_visit_change *visit, void *arg,
+                        struct p2p_shares_feed *out);
 /* The sums; is_away if any of the folders is. */
 void p2p_shares_totals(struct p2p_shares *shares, struct p2p_share_totals *out);
 /* As p2p_share_file_open. */

@@ -424,95 +424,190 @@ struct waiting {
     struct world *w;
     struct p2p_conn *conn;
     const char *folder;
-    uint64_t log, after;
-    bool has_news;
+    struct p2p_conn_place place;
+    uint8_t flags;
     enum p2p_err err;
+    char told[256]; /* "+" or "-" and a name for each change, in their order */
 };
+
+static enum p2p_err
+tell(void *arg, const struct p2p_conn_change *change)
+{
+    struct waiting *q = arg;
+    size_t len = strlen(q->told);
+
+    snprintf(q->told + len, sizeof(q->told) - len, "%c%s ", change->is_gone ? '-' : '+',
+             change->name);
+    return P2P_OK;
+}
+
+static void
+ask_changes(struct waiting *q, unsigned wait_s)
+{
+    q->told[0] = '\0';
+    q->err =
+        p2p_conn_changes(q->conn, q->folder, wait_s, &q->place, tell, q, &q->flags);
+}
 
 static void *
 wait_for_news(void *arg)
 {
     struct waiting *q = arg;
 
-    q->err = P2P_OK;
-    q->has_news = false;
-    while (q->err == P2P_OK && !q->has_news)
-        q->err =
-            p2p_conn_changes(q->conn, q->folder, 60, &q->log, &q->after, &q->has_news);
+    do
+        ask_changes(q, 60);
+    while (q->err == P2P_OK && !p2p_conn_is_news(q->flags));
     return NULL;
 }
 
 static void
-ask_after_a_change_elsewhere(struct waiting *q, bool *has_news)
+settle(struct world *w)
 {
-    uint64_t log = q->log, after = q->after;
-
-    scratch_put(&q->w->scratch, "s/elsewhere", "x");
-    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(q->w->shares, 0), patience_ms()),
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), patience_ms()),
                      P2P_OK);
-    assert_int_equal(p2p_conn_changes(q->conn, "sub", 0, &log, &after, has_news),
-                     P2P_OK);
-    if (!*has_news)
-        return;
-    assert_true(log != q->log);
-    q->log = log;
-    q->after = after;
 }
 
-/* A client that waits hears of a change in its folder at once, and of no other. The
- * server reads its rules again soon after it began, which is news, too. */
+/* A file that is missing counts as deleted a little later. */
+static const char *
+next_changes(struct waiting *q)
+{
+    q->folder = "";
+    for (int i = 0; i < 2000; i++) {
+        ask_changes(q, 0);
+        assert_int_equal(q->err, P2P_OK);
+        if (p2p_conn_is_news(q->flags))
+            break;
+        usleep(10000);
+    }
+    assert_int_equal(q->flags & P2P_CHANGES_ANEW, 0);
+    return q->told;
+}
+
+/* From the place that is known, without waiting. */
+static const char *
+changes_in(struct waiting *q, const char *folder)
+{
+    q->folder = folder;
+    ask_changes(q, 0);
+    assert_int_equal(q->err, P2P_OK);
+    return (q->flags & P2P_CHANGES_ANEW) != 0 ? "anew" : q->told;
+}
+
+/* A client that waits hears of a change in its folder at once, and of no other. */
 static void
 a_change_wakes_who_waits_for_it(void **state)
 {
     struct world *w = *state;
-    struct waiting q = {.w = w, .folder = "sub"};
+    struct waiting q = {.w = w, .folder = "sub"}, other;
     pthread_t thread;
-    uint64_t log, after;
-    bool has_news;
 
     scratch_folder(&w->scratch, "s/sub");
     serve(w, "");
     assert_int_equal(dial(w, 2, NULL, &q.conn), P2P_OK);
-    /* At first everything may have changed. */
-    assert_int_equal(p2p_conn_changes(q.conn, "sub", 0, &q.log, &q.after, &q.has_news),
-                     P2P_OK);
-    assert_true(q.has_news && q.log != 0);
-    for (unsigned i = 0; q.has_news && i < 3; i++)
-        assert_int_equal(
-            p2p_conn_changes(q.conn, "sub", 0, &q.log, &q.after, &q.has_news), P2P_OK);
-    assert_false(q.has_news);
-    ask_after_a_change_elsewhere(&q, &has_news);
-    if (has_news)
-        ask_after_a_change_elsewhere(&q, &has_news);
-    assert_false(has_news);
-    log = q.log;
-    after = q.after;
-    assert_int_equal(p2p_conn_changes(q.conn, "", 0, &log, &after, &has_news), P2P_OK);
-    assert_true(has_news);
-    assert_int_equal(p2p_conn_changes(q.conn, "../x", 0, &log, &after, &has_news),
-                     P2P_ERR_NOT_FOUND);
+    assert_string_equal(changes_in(&q, "sub"), "anew");
+    assert_true(q.place.log != 0 && q.place.after != 0);
+    assert_string_equal(changes_in(&q, "sub"), "");
+    other = q;
+    scratch_put(&w->scratch, "s/elsewhere", "x");
+    settle(w);
+    assert_string_equal(changes_in(&q, "sub"), "");
+    assert_string_equal(changes_in(&other, ""), "+elsewhere ");
+    ask_changes(&other, 0);
+    assert_false(p2p_conn_is_news(other.flags));
+    q.folder = "../x";
+    ask_changes(&q, 0);
+    assert_int_equal(q.err, P2P_ERR_NOT_FOUND);
 
+    q.folder = "sub";
     assert_int_equal(pthread_create(&thread, NULL, wait_for_news, &q), 0);
     scratch_put(&w->scratch, "s/sub/new", "y");
-    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), patience_ms()),
-                     P2P_OK);
+    settle(w);
     server_files_changed(w->server);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(q.err, P2P_OK);
-    assert_true(q.has_news);
+    assert_string_equal(q.told, "+sub/new ");
 
-    /* Other rules are other news; and another log is not believed. */
+    /* With other rules the client reads the files, and the list goes on. */
+    other = q;
     assert_int_equal(p2p_grants_set_private(w->own->dir, "", NULL, 0), P2P_OK);
     assert_true(is_gone_by_name(q.conn, "a"));
-    assert_int_equal(p2p_conn_changes(q.conn, "sub", 0, &q.log, &q.after, &has_news),
-                     P2P_OK);
-    assert_true(has_news);
+    assert_string_equal(changes_in(&q, "sub"), "anew");
+    assert_true(q.place.log != other.place.log &&
+                q.place.log >> 32 == other.place.log >> 32);
     scratch_put(&w->scratch, "s/sub/private", "z");
-    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), patience_ms()),
-                     P2P_OK);
-    assert_int_equal(p2p_conn_changes(q.conn, "sub", 0, &q.log, &q.after, &has_news),
-                     P2P_OK);
-    assert_false(has_news); /* nobody may see it */
+    settle(w);
+    assert_string_equal(changes_in(&q, "sub"), ""); /* nobody may see it */
+    p2p_conn_close(q.conn);
+}
+
+static void
+drop(const struct world *w, const char *name)
+{
+    assert_int_equal(unlink(scratch_path(&w->scratch, name)), 0);
+}
+
+/* The peer ends, the file is removed, and the peer starts again. */
+static void
+restart_without(struct world *w, struct waiting *q, const char *name)
+{
+    const struct p2p_share_options share = {.quiet_ms = 20};
+    struct p2p_shares_folders folders = {.count = 1};
+    size_t failed;
+
+    p2p_conn_close(q->conn);
+    server_close(w->server, 0);
+    w->server = NULL;
+    access_close(w->access);
+    w->access = NULL;
+    p2p_shares_close(w->shares);
+    w->shares = NULL;
+    if (name != NULL)
+        drop(w, name);
+    folders.at[0].path = scratch_path(&w->scratch, "s");
+    assert_int_equal(p2p_shares_open(&folders, &share, &w->shares, &failed), P2P_OK);
+    settle(w);
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &q->conn), P2P_OK);
+}
+
+/* What was deleted is told as deleted, also if nobody looked, or if it was before a
+ * restart. A place that the list has not reached, as after a backup was restored, and
+ * another list tell nothing. */
+static void
+the_list_of_changes_goes_on_after_a_restart(void **state)
+{
+    struct world *w = *state;
+    struct waiting q = {.w = w};
+
+    for (char name[] = "s/1"; name[2] <= '4'; name[2]++)
+        scratch_put(&w->scratch, name, name);
+    settle(w);
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &q.conn), P2P_OK);
+    assert_string_equal(changes_in(&q, ""), "anew");
+    struct p2p_conn_place begin = q.place;
+    drop(w, "s/1");
+    settle(w);
+    restart_without(w, &q, NULL);
+    assert_string_equal(next_changes(&q), "-1 ");
+    assert_true((q.flags & P2P_CHANGES_WHOLE) != 0 && q.place.log == begin.log);
+    restart_without(w, &q, "s/2");
+    assert_string_equal(next_changes(&q), "-2 ");
+    scratch_put(&w->scratch, "s/2", "again");
+    settle(w);
+    q.place = begin;
+    assert_string_equal(changes_in(&q, ""), "-1 +2 ");
+
+    q.place.after += 1000000000;
+    assert_string_equal(changes_in(&q, ""), "anew");
+    assert_true(q.place.log == begin.log);
+    restart_without(w, &q, "s/.p2p/index.db");
+    assert_string_equal(changes_in(&q, ""), "anew");
+    assert_true(q.place.log >> 32 != begin.log >> 32);
+    q.place.after = begin.after;
+    drop(w, "s/3");
+    settle(w);
+    assert_string_equal(next_changes(&q), "-3 ");
     p2p_conn_close(q.conn);
 }
 
@@ -858,6 +953,7 @@ main(void)
         IN_WORLD(old_contents_are_for_readers_when_the_owner_says_so),
         IN_WORLD(what_the_owner_removed_is_gone_for_others),
         IN_WORLD(a_change_wakes_who_waits_for_it),
+        IN_WORLD(the_list_of_changes_goes_on_after_a_restart),
         cmocka_unit_test(wrong_options_are_refused),
         IN_WORLD(an_announcer_without_a_registry_ends),
         IN_WORLD(a_change_without_a_poke_is_told_with_the_next_heartbeat),

@@ -48,16 +48,19 @@ show(struct p2p_mirror_watch *w, struct p2p_conn *conn)
 static enum p2p_err
 follow(struct p2p_mirror_watch *w, struct p2p_conn *conn)
 {
-    uint64_t log = 0, after = 0;
-    bool has_news;
+    struct p2p_conn_place place = {.log = w->job.feed_log, .after = w->job.feed_after};
+    uint8_t flags;
     enum p2p_err err = P2P_OK;
 
+    /* From a known place the first answer comes with the first change. */
+    if (place.log != 0)
+        atomic_store(&w->is_live, true);
     while (err == P2P_OK) {
-        err = p2p_conn_changes(conn, w->job.folder, WAIT_S, &log, &after, &has_news);
+        err = p2p_conn_changes(conn, w->job.folder, WAIT_S, &place, NULL, NULL, &flags);
         if (err != P2P_OK)
             break;
         atomic_store(&w->is_live, true);
-        if (has_news && !atomic_exchange(&w->has_news, true))
+        if (p2p_conn_is_news(flags) && !atomic_exchange(&w->has_news, true))
             w->on_news(w->arg);
     }
     return err;

@@ -448,19 +448,46 @@ p2p_conn_offer(struct p2p_conn *conn, const struct p2p_offer *offer,
     return unsupported(conn, err);
 }
 
+/* Gives the entries of an answer to the visitor. */
+static enum p2p_err
+visit_changes(const struct p2p_msg_changes *changes, p2p_conn_visit_change *visit,
+              void *arg)
+{
+    struct p2p_rd entries = changes->entries;
+    char name[P2P_NAME_MAX + 1];
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < changes->count && err == P2P_OK; i++) {
+        struct p2p_change_entry entry;
+        p2p_msg_get_change(&entries, &entry);
+        if (take_name(&entry.name, name) != P2P_OK)
+            continue; /* as in lists: it could not be stored here */
+        const struct p2p_conn_change change = {
+            .name = name,
+            .is_gone = (entry.flags & P2P_CHANGE_GONE) != 0,
+            .root = entry.root,
+            .size = entry.size,
+            .mtime_s = entry.mtime_ns / 1000000000u,
+        };
+        err = visit(arg, &change);
+    }
+    return err;
+}
+
 enum p2p_err
 p2p_conn_changes(struct p2p_conn *conn, const char *folder, unsigned wait_s,
-                 uint64_t *log, uint64_t *after, bool *has_news)
+                 struct p2p_conn_place *place, p2p_conn_visit_change *visit, void *arg,
+                 uint8_t *flags)
 {
     struct p2p_msg question = {.type = P2P_MSG_CHANGES_GET}, answer;
     const struct p2p_msg_changes *changes = &answer.changes;
     enum p2p_err err;
 
-    *has_news = false;
+    *flags = 0;
     if (conn->protocol == 1)
         return P2P_ERR_UNSUPPORTED;
-    question.changes_get.log = *log;
-    question.changes_get.after = *after;
+    question.changes_get.log = place->log;
+    question.changes_get.after = place->after;
     question.changes_get.wait_s = (uint16_t)wait_s;
     question.changes_get.folder = (struct p2p_text){folder, strlen(folder)};
     if ((err = ask(conn, &question)) != P2P_OK)
@@ -469,10 +496,20 @@ p2p_conn_changes(struct p2p_conn *conn, const char *folder, unsigned wait_s,
                p2p_now_ms() + wait_s * 1000u + conn->timeout_ms, &answer);
     if (err != P2P_OK)
         return unsupported(conn, err);
-    *has_news = (changes->flags & P2P_CHANGES_WHOLE) == 0 || changes->count > 0;
-    *log = changes->log;
-    *after = changes->upto;
-    return P2P_OK;
+    if (visit != NULL)
+        err = visit_changes(changes, visit, arg);
+    *flags =
+        (changes->flags & (P2P_CHANGES_WHOLE | P2P_CHANGES_ANEW | P2P_CHANGES_MORE));
+    if (changes->count > 0)
+        *flags |= P2P_CHANGES_SOME;
+    *place = (struct p2p_conn_place){.log = changes->log, .after = changes->upto};
+    return err;
+}
+
+bool
+p2p_conn_is_news(uint8_t flags)
+{
+    return (flags & P2P_CHANGES_WHOLE) == 0 || (flags & P2P_CHANGES_SOME) != 0;
 }
 
 enum p2p_err

@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 
-#include "core/base/recent.h"
 #include "core/share/item.h"
 #include "p2p/lock.h"
 
@@ -31,8 +30,6 @@ struct p2p_catalogue {
     /* Items that were READY at the last commit; check the state. */
     struct p2p_item **sorted P2P_GUARDED_BY(p2p_catalogue_lock);
     size_t sorted_count P2P_GUARDED_BY(p2p_catalogue_lock);
-    /* Names that became shared, got another content, or are not shared any longer. */
-    struct p2p_recent recent P2P_GUARDED_BY(p2p_catalogue_lock);
     struct p2p_share_totals totals P2P_GUARDED_BY(p2p_catalogue_lock);
     /* The empty folders; the names end in '/'. */
     struct p2p_names folders P2P_GUARDED_BY(p2p_catalogue_lock);

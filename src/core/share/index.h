@@ -72,6 +72,12 @@ p2p_index_problems(struct p2p_index *index, p2p_share_visit_problem *visit, void
 P2P_MUST_CHECK enum p2p_err p2p_index_disks(struct p2p_index *index,
                                             p2p_share_visit_disk *visit, void *arg);
 
+/* The list of changes; see p2p_share_changes. Looks at `max` rows at most. From any
+ * thread. */
+P2P_MUST_CHECK enum p2p_err p2p_index_changes(struct p2p_index *index, uint64_t after,
+                                              size_t max, p2p_share_visit_change *visit,
+                                              void *arg, struct p2p_share_feed *out);
+
 /* Data from the owner for its followers, in addition to the files. */
 struct p2p_index_status {
     int64_t

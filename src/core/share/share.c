@@ -320,20 +320,20 @@ p2p_share_list_all(struct p2p_share *s, const char *after, struct p2p_share_entr
     return list(s, after, true, out, max, count);
 }
 
-uint64_t
-p2p_share_changes_now(void)
-{
-    return p2p_recent_now();
-}
+#define CHANGES_LOOKED 4096 /* rows that one question looks at */
 
-bool
+void
 p2p_share_changes(struct p2p_share *s, uint64_t after, p2p_share_visit_change *visit,
-                  void *arg)
+                  void *arg, struct p2p_share_feed *out)
 {
-    p2p_read_lock(&s->catalogue.lock);
-    bool is_whole = p2p_recent_since(&s->catalogue.recent, after, visit, arg);
-    p2p_rw_unlock(&s->catalogue.lock);
-    return is_whole;
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
+
+    p2p_read_lock(&s->index_lock);
+    if (s->index && !p2p_share_is_away(s))
+        err = p2p_index_changes(s->index, after, CHANGES_LOOKED, visit, arg, out);
+    p2p_rw_unlock(&s->index_lock);
+    if (err)
+        *out = (struct p2p_share_feed){.log = 0};
 }
 
 /* ---- Layers ---- */

@@ -78,7 +78,6 @@ p2p_catalogue_clear(struct p2p_catalogue *catalogue)
     free(catalogue->by_inode);
     free(catalogue->folders.text);
     free(catalogue->folders.at);
-    p2p_recent_clear(&catalogue->recent);
     p2p_rwlock_clear(&catalogue->lock);
 }
 
@@ -339,7 +338,6 @@ withdraw(struct p2p_catalogue *catalogue, struct p2p_item *item)
     catalogue->totals.files--;
     catalogue->totals.bytes -= item->facts.state.size;
     catalogue->is_changed = true;
-    p2p_recent_add(&catalogue->recent, item->name);
 }
 
 enum p2p_err
@@ -355,8 +353,6 @@ p2p_catalogue_set_ready(struct p2p_catalogue *catalogue, struct p2p_item *item,
         item->is_sorted = true;
     }
     p2p_write_lock(&catalogue->lock);
-    if (item->state != P2P_ITEM_READY)
-        p2p_recent_add(&catalogue->recent, item->name);
     withdraw(catalogue, item);
     unlink_inode(catalogue, item);
     free(item->layer);
@@ -567,7 +563,6 @@ p2p_catalogue_commit(struct p2p_catalogue *catalogue)
         catalogue->sorted = merged;
         catalogue->sorted_count = count;
         catalogue->totals.generation++;
-        p2p_recent_publish(&catalogue->recent);
         p2p_rw_unlock(&catalogue->lock);
         free(old);
         catalogue->fresh_count = 0;

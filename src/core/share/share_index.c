@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/disk/beneath.h"
+#include "core/share/feed.h"
 #include "core/share/share_internal.h"
 #include "p2p/clock.h"
 #include "p2p/lock.h"
@@ -18,9 +19,9 @@
 #define SENSELESS_MAX 64
 
 /* `change` rises with every change, and followers read the rows by it. A row without a
- * root tells them that the file was removed; it keeps the file's last version, and its
- * mtime_ns is when it was removed. Layers are in a separate table, because they are
- * large and seldom needed. */
+ * root tells them that the file was removed (feed.h says for how long); it keeps the
+ * file's last version, and its mtime_ns is when it was removed. Layers are in a
+ * separate table, because they are large and seldom needed. */
 static const char schema[] =
     "CREATE TABLE files(name TEXT PRIMARY KEY, size INTEGER NOT NULL,"
     " mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,"
@@ -41,7 +42,6 @@ static const char missing_schema[] =
 enum statement {
     LOAD,
     LAST_VERSION,
-    FORGET_REMOVED,
     PUT,
     PUT_LAYER,
     COPY_LAYER,
@@ -63,11 +63,6 @@ static const char *const sql[STATEMENTS] = {
         " sha256, change, f.rowid, m.name IS NOT NULL FROM files f"
         " LEFT JOIN missing m ON m.name = f.name WHERE change > ?1 ORDER BY change",
     [LAST_VERSION] = "SELECT version FROM files WHERE name = ?1",
-    /* Never the newest change: the next one must be larger. */
-    [FORGET_REMOVED] = "DELETE FROM files WHERE root IS NULL AND"
-                       " change < (SELECT max(change) FROM files) AND (mtime_ns < ?1 OR"
-                       " change < (SELECT change FROM files WHERE root IS NULL"
-                       " ORDER BY change DESC LIMIT 1 OFFSET ?2))",
     [PUT] =
         "INSERT OR REPLACE INTO files VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [PUT_LAYER] = "INSERT OR REPLACE INTO layers VALUES(?1, ?2)",
@@ -155,6 +150,8 @@ open_at(const char *path, struct p2p_index **out)
         err = p2p_sqlite_open(&opt, &index->reader);
     if (!err)
         err = p2p_sqlite_run(index->db, missing_schema);
+    if (!err)
+        err = p2p_feed_prepare(index->db);
     for (int i = 0; i < STATEMENTS && !err; i++)
         err = p2p_sqlite_prepare(i == GET_LAYER ? index->reader : index->db, sql[i],
                                  &index->stmt[i]);
@@ -166,10 +163,6 @@ open_at(const char *path, struct p2p_index **out)
     return P2P_OK;
 }
 
-/* Removed files are remembered for this long, and this many of them. */
-#define REMOVED_KEEP_S (90 * 24 * 3600ll)
-#define REMOVED_MAX    1000000
-
 static int64_t
 now_ns(void)
 {
@@ -177,13 +170,16 @@ now_ns(void)
 }
 
 static enum p2p_err
-forget_removed(struct p2p_index *index)
+begin_rows(struct p2p_index *index, const struct p2p_index_status *status)
 {
-    sqlite3_stmt *stmt = index->stmt[FORGET_REMOVED];
+    enum p2p_err err = p2p_feed_begin(index->db, status->epoch, &index->change);
 
-    sqlite3_bind_int64(stmt, 1, now_ns() - REMOVED_KEEP_S * 1000000000);
-    sqlite3_bind_int64(stmt, 2, REMOVED_MAX);
-    return p2p_sqlite_done(stmt);
+    if (!err)
+        err = p2p_sqlite_run(index->db, "DELETE FROM layers WHERE name NOT IN"
+                                        " (SELECT name FROM files);"
+                                        "DELETE FROM missing WHERE name <> '' AND"
+                                        " name NOT IN (SELECT name FROM files)");
+    return err ? err : p2p_index_set_status(index, status);
 }
 
 /* Forgets files that were removed long ago, and starts a new epoch. */
@@ -194,13 +190,15 @@ begin_anew(struct p2p_index *index)
     enum p2p_err err = p2p_random(&status.epoch, sizeof(status.epoch));
 
     if (!err)
-        err = forget_removed(index);
+        err = p2p_sqlite_run(index->db, "BEGIN IMMEDIATE");
+    if (err)
+        return err;
+    err = begin_rows(index, &status);
     if (!err)
-        err = p2p_sqlite_run(index->db, "DELETE FROM layers WHERE name NOT IN"
-                                        " (SELECT name FROM files);"
-                                        "DELETE FROM missing WHERE name <> '' AND"
-                                        " name NOT IN (SELECT name FROM files)");
-    return err ? err : p2p_index_set_status(index, &status);
+        err = p2p_sqlite_run(index->db, "COMMIT");
+    if (err)
+        sqlite3_exec(index->db, "ROLLBACK", NULL, NULL, NULL);
+    return err;
 }
 
 static enum p2p_err
@@ -449,6 +447,16 @@ p2p_index_disks(struct p2p_index *index, p2p_share_visit_disk *visit, void *arg)
     return err;
 }
 
+enum p2p_err
+p2p_index_changes(struct p2p_index *index, uint64_t after, size_t max,
+                  p2p_share_visit_change *visit, void *arg, struct p2p_share_feed *out)
+{
+    p2p_lock(&index->lock);
+    enum p2p_err err = p2p_feed_read(index->reader, after, max, visit, arg, out);
+    p2p_unlock(&index->lock);
+    return err;
+}
+
 /* ---- Writing ---- */
 
 static enum p2p_err
@@ -469,8 +477,12 @@ p2p_index_begin(struct p2p_index *index)
 enum p2p_err
 p2p_index_commit(struct p2p_index *index)
 {
-    enum p2p_err err = run(index, "COMMIT");
-
+    lock_memory(index);
+    enum p2p_err err =
+        index->is_owner ? p2p_feed_note(index->db, index->change) : P2P_OK;
+    unlock_memory(index);
+    if (!err)
+        err = run(index, "COMMIT");
     if (err && !sqlite3_get_autocommit(index->db))
         (void)!run(index, "ROLLBACK");
     return err;

@@ -201,6 +201,8 @@ p2p_pipeline_forget(struct p2p_share *s, struct p2p_item *item)
         err = p2p_index_remove(p2p_share_own_index(s), item->name);
     if (err)
         fail(s, err);
+    else /* who waits for changes hears that the file, missing before, was deleted */
+        s->catalogue.is_changed = true;
 }
 
 void

@@ -12,11 +12,6 @@
 #include "core/share/served.h"
 #include "p2p/siphash.h"
 
-struct p2p_shares {
-    struct p2p_shares_folders folders;
-    struct p2p_share *at[P2P_SHARES_MAX];
-};
-
 typedef enum p2p_err list_fn(struct p2p_share *share, const char *after,
                              struct p2p_share_entry *out, size_t max, size_t *count);
 
@@ -118,8 +113,8 @@ behind(const struct p2p_shares_folder *folder, const char *name)
                : NULL;
 }
 
-static size_t
-find_folder(const struct p2p_shares *shares, const char *name, const char **inner)
+size_t
+p2p_shares_find(const struct p2p_shares *shares, const char *name, const char **inner)
 {
     size_t bare = SIZE_MAX;
 
@@ -136,14 +131,13 @@ find_folder(const struct p2p_shares *shares, const char *name, const char **inne
 struct p2p_share *
 p2p_shares_of(const struct p2p_shares *shares, const char *name, const char **inner)
 {
-    size_t i = find_folder(shares, name, inner);
+    size_t i = p2p_shares_find(shares, name, inner);
 
     return i != SIZE_MAX ? shares->at[i] : NULL;
 }
 
-/* Puts the folder's name before another one; false if it gets too long. */
-static bool
-put_name(const struct p2p_shares_folder *folder, char name[P2P_NAME_MAX + 1])
+bool
+p2p_shares_put_name(const struct p2p_shares_folder *folder, char name[P2P_NAME_MAX + 1])
 {
     size_t head = strlen(folder->name), len = strlen(name);
 
@@ -162,12 +156,12 @@ p2p_shares_find_name(struct p2p_shares *shares, const char *name,
                      struct p2p_share_entry *out)
 {
     const char *inner;
-    size_t i = find_folder(shares, name, &inner);
+    size_t i = p2p_shares_find(shares, name, &inner);
     enum p2p_err err = P2P_ERR_NOT_FOUND;
 
     if (i != SIZE_MAX)
         err = p2p_share_find_name(shares->at[i], inner, out);
-    if (err == P2P_OK && !put_name(&shares->folders.at[i], out->name))
+    if (err == P2P_OK && !p2p_shares_put_name(&shares->folders.at[i], out->name))
         err = P2P_ERR_NOT_FOUND;
     return err;
 }
@@ -182,14 +176,13 @@ is_final(enum p2p_err err)
            err != P2P_ERR_BUSY;
 }
 
-/* An entry of the bare folder that another folder hides has no name to give. */
-static bool
-is_hidden(const struct p2p_shares *shares, size_t i, const char *name)
+bool
+p2p_shares_is_hidden(const struct p2p_shares *shares, size_t i, const char *name)
 {
     const char *inner;
 
     return shares->folders.at[i].name[0] == '\0' &&
-           find_folder(shares, name, &inner) != i;
+           p2p_shares_find(shares, name, &inner) != i;
 }
 
 /* What the caller of find_root_if allows, asked about names of one folder. */
@@ -206,10 +199,10 @@ allow_inner(void *arg, const char *name)
     const struct inner_allows *in = arg;
     char whole[P2P_NAME_MAX + 1];
 
-    if (is_hidden(in->shares, in->folder, name))
+    if (p2p_shares_is_hidden(in->shares, in->folder, name))
         return false;
     snprintf(whole, sizeof(whole), "%s", name);
-    return put_name(&in->shares->folders.at[in->folder], whole) &&
+    return p2p_shares_put_name(&in->shares->folders.at[in->folder], whole) &&
            in->allows(in->arg, whole);
 }
 
@@ -224,7 +217,7 @@ p2p_shares_find_root_if(struct p2p_shares *shares, const struct p2p_digest *root
         struct inner_allows in = {shares, i, allows, arg};
         enum p2p_err one =
             p2p_share_find_root_if(shares->at[i], root, allow_inner, &in, out);
-        if (one == P2P_OK && !put_name(&shares->folders.at[i], out->name))
+        if (one == P2P_OK && !p2p_shares_put_name(&shares->folders.at[i], out->name))
             one = P2P_ERR_NOT_FOUND;
         if (one != P2P_ERR_NOT_FOUND)
             err = one;
@@ -286,7 +279,7 @@ p2p_shares_file_name(const struct p2p_shares *shares, const struct p2p_share_fil
         i++;
     snprintf(out, P2P_NAME_MAX + 1, "%s", p2p_share_file_name(file));
     if (i < shares->folders.count)
-        (void)put_name(&shares->folders.at[i], out);
+        (void)p2p_shares_put_name(&shares->folders.at[i], out);
     return out;
 }
 
@@ -371,7 +364,7 @@ add_named(struct pager *p, size_t folder, const char *inner)
     else
         snprintf(p->after, sizeof(p->after), "%s/%s", f->name, out[got - 1].name);
     for (size_t i = 0; i < got; i++) {
-        if (!put_name(f, out[i].name))
+        if (!p2p_shares_put_name(f, out[i].name))
             continue;
         if (&p->out[p->count] != &out[i])
             p->out[p->count] = out[i];
@@ -418,42 +411,6 @@ p2p_shares_list_all(struct p2p_shares *shares, const char *after,
                     struct p2p_share_entry *out, size_t max, size_t *count)
 {
     return list(shares, p2p_share_list_all, after, out, max, count);
-}
-
-/* The visitor of p2p_shares_changes, for one of the folders. */
-struct inner_changes {
-    const struct p2p_shares *shares;
-    size_t folder;
-    p2p_share_visit_change *visit;
-    void *arg;
-    bool is_over;
-};
-
-static bool
-visit_inner(void *arg, uint64_t change, const char *name)
-{
-    struct inner_changes *in = arg;
-    char whole[P2P_NAME_MAX + 1];
-
-    snprintf(whole, sizeof(whole), "%s", name);
-    if (is_hidden(in->shares, in->folder, name) ||
-        !put_name(&in->shares->folders.at[in->folder], whole))
-        return true;
-    in->is_over = !in->visit(in->arg, change, whole);
-    return !in->is_over;
-}
-
-bool
-p2p_shares_changes(struct p2p_shares *shares, uint64_t after,
-                   p2p_share_visit_change *visit, void *arg)
-{
-    struct inner_changes in = {.shares = shares, .visit = visit, .arg = arg};
-    bool is_whole = true;
-
-    for (in.folder = 0; in.folder < shares->folders.count && is_whole && !in.is_over;
-         in.folder++)
-        is_whole = p2p_share_changes(shares->at[in.folder], after, visit_inner, &in);
-    return is_whole;
 }
 
 void

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/siphash.h"
+
 struct rule {
     char *folder;
     size_t len;
@@ -256,6 +258,21 @@ p2p_access_may_all(const struct p2p_access *access,
                    const struct p2p_access_caller *caller)
 {
     return caller->link == NULL && access->count == 0 && is_everyone(access, caller);
+}
+
+uint64_t
+p2p_access_mark(const struct p2p_access *access, const struct p2p_access_caller *caller)
+{
+    bool everyone = is_everyone(access, caller);
+    uint64_t key[2] = {everyone, access->count};
+
+    for (size_t i = 0; i < access->count; i++) {
+        const struct rule *rule = &access->rules[i];
+        bool allows = rule->everyone ? everyone : names(rule, caller->id);
+        key[1] += allows;
+        key[0] = p2p_siphash24(key, rule->folder, rule->len);
+    }
+    return p2p_siphash24(key, "", 0);
 }
 
 bool

@@ -76,8 +76,7 @@ server_open(const struct server_options *opt, struct server **out)
     s->opt.admission.on_revoked = loop_on_revoked;
     p2p_rate_init(&s->rate, 0, 0);
     p2p_rate_init(&s->greeting_rate, 0, 0);
-    if ((err = p2p_random(&s->log, sizeof(s->log))) != P2P_OK ||
-        (err = admission_new(&s->opt.admission, &s->admission)) != P2P_OK ||
+    if ((err = admission_new(&s->opt.admission, &s->admission)) != P2P_OK ||
         (err = clients_new(opt->rate_per_peer, &s->rate, &s->clients)) != P2P_OK ||
         (err = workers_new(opt->threads, CRYPTO_QUEUE_PER_THREAD * opt->threads,
                            &s->crypto)) != P2P_OK ||

@@ -28,7 +28,6 @@ struct server {
     struct p2p_rate rate;
     struct p2p_rate greeting_rate; /* of it, what handshakes may use */
     struct recheck *recheck;
-    uint64_t log; /* of the list of changes, random; see serve_changes.c */
     _Atomic unsigned access_generation; /* version of the lists of allowed peers */
     _Atomic unsigned connections;       /* sockets */
     _Atomic unsigned open, strangers;   /* proven clients, and the unknown ones among

@@ -70,6 +70,14 @@ visible_may(const struct conn *c, const char *name)
     return may((void *)(uintptr_t)c, name);
 }
 
+uint32_t
+visible_mark(const struct conn *c)
+{
+    struct p2p_access_caller caller = visible_caller(c);
+
+    return is_guest(c) ? 0 : (uint32_t)p2p_access_mark(c->loop->rules, &caller);
+}
+
 /* ---- Old contents ---- */
 
 /* True if this client may ask for old contents. */

@@ -17,6 +17,8 @@ struct p2p_access_caller visible_caller(const struct conn *c);
 
 /* May the client see this name? */
 bool visible_may(const struct conn *c, const char *name);
+/* A number that is another one when other names are visible for the client. */
+uint32_t visible_mark(const struct conn *c);
 /* As the functions of shares.h. Those that take a root say MORE if it may be an old
  * content: serve_seek finds out. */
 P2P_MUST_CHECK enum p2p_err visible_find_name(const struct conn *c, const char *name,
