@@ -311,6 +311,43 @@ answer_list(struct link *l, const struct p2p_msg *q)
     return p2p_wr_end(&wr, &len) == P2P_OK && send_plain(l, len);
 }
 
+/* Everything that ever changed is in the last change. */
+static bool
+answer_changes(struct link *l, const struct p2p_msg *q)
+{
+    const struct fake_manners *m = &l->peer->manners;
+    const struct p2p_msg_changes_get *get = &q->changes_get;
+    struct p2p_wr wr;
+    size_t len;
+
+    if (m->log == 0)
+        return refuse(l, q->req, 2); /* like programs from before CHANGES */
+    bool is_known = get->log == m->log && get->after <= m->upto && get->after >= m->cut;
+    p2p_wr_init(&wr, l->out + P2P_FRAME_PREFIX, P2P_RECORD_PLAIN_MAX);
+    p2p_msg_changes_begin(&wr, q->req, m->log);
+    for (size_t i = 0; is_known && get->after < m->upto && i < m->gone_count; i++) {
+        const struct p2p_change_entry entry = {
+            .flags = P2P_CHANGE_GONE,
+            .change = m->upto,
+            .name = {m->gone[i], strlen(m->gone[i])},
+        };
+        (void)p2p_msg_changes_add(&wr, &entry);
+    }
+    for (size_t i = 0; is_known && get->after < m->upto && i < m->here_count; i++) {
+        const struct fake_file *file = &l->peer->files[m->here_first + i];
+        const struct p2p_change_entry entry = {
+            .root = file->root,
+            .size = file->geometry.size,
+            .version = 2,
+            .change = m->upto,
+            .name = {file->name, strlen(file->name)},
+        };
+        (void)p2p_msg_changes_add(&wr, &entry);
+    }
+    p2p_msg_changes_end(&wr, is_known ? P2P_CHANGES_WHOLE : P2P_CHANGES_ANEW, m->upto);
+    return p2p_wr_end(&wr, &len) == P2P_OK && send_plain(l, len);
+}
+
 static bool
 answer_info(struct link *l, const struct p2p_msg *q)
 {
@@ -337,7 +374,10 @@ answer(struct link *l, const struct p2p_msg *q)
     case P2P_MSG_GET:
         return answer_get(l, q);
     case P2P_MSG_LIST_GET:
+        atomic_fetch_add(&l->peer->lists, 1);
         return answer_list(l, q);
+    case P2P_MSG_CHANGES_GET:
+        return answer_changes(l, q);
     case P2P_MSG_INFO_GET:
         return answer_info(l, q);
     case P2P_MSG_CANCEL:

@@ -51,7 +51,12 @@ struct fake_manners {
     const struct fake_peer *together;
     unsigned together_count;
     bool not_found;
-    const char *name; /* the name in INFO; NULL: the peer does not know INFO? */
+    const char *name;   /* the name in INFO; NULL: the peer does not know INFO? */
+    uint64_t log;       /* of its list of changes; 0: the peer does not know CHANGES? */
+    uint64_t upto, cut; /* how far it goes, and from where on */
+    const char *const *gone;       /* what it deleted, in the last change; borrowed */
+    size_t gone_count;             /* at most 256 */
+    size_t here_first, here_count; /* of its files: those of the last change */
 };
 
 #define FAKE_FILES_MAX 4096
@@ -63,7 +68,7 @@ struct fake_peer {
     size_t file_count;
     int fd;
     uint16_t port;
-    atomic_ullong sent, connections, gets, cancels;
+    atomic_ullong sent, connections, gets, cancels, lists;
     atomic_bool stop, was_tried;
     atomic_int running;
     pthread_t thread;

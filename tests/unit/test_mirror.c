@@ -398,6 +398,141 @@ an_empty_source_deletes_nothing(void **state)
     stop_peers(f);
 }
 
+/* ---- A source that tells what it changed ---- */
+
+#define LOG (7ull << 32)
+
+/* The files of `serve`, and a list of changes up to this place. `gone` (NULL: none)
+ * ends with NULL. */
+static void
+serve_told(struct fixture *f, unsigned kept, uint64_t log, uint64_t upto,
+           const char *const *gone)
+{
+    struct fake_manners *m = &f->peers[0].manners;
+
+    serve(f, kept, 0);
+    m->log = log;
+    m->upto = upto;
+    m->gone = gone;
+    while (gone != NULL && gone[m->gone_count] != NULL)
+        m->gone_count++;
+}
+
+static struct p2p_mirror
+start_told(struct fixture *f)
+{
+    struct p2p_mirror job = start_mirror(f);
+
+    serve_told(f, FILES, LOG, 100, NULL);
+    run_round(f, &job);
+    assert_int_equal(job.state, P2P_MIRROR_IN_STEP);
+    assert_true(f->peers[0].lists > 0);
+    return job;
+}
+
+static void
+expect_round(struct fixture *f, struct p2p_mirror *job, enum p2p_mirror_state state,
+             unsigned here, bool with_list)
+{
+    uint64_t lists = f->peers[0].lists;
+
+    run_round(f, job);
+    if (job->state != state)
+        fail_msg("%s: %s", p2p_mirror_state_name(job->state), job->message);
+    assert_int_equal(count_holding(f, "old"), here);
+    assert_int_equal(f->peers[0].lists > lists, with_list);
+}
+
+/* Without changes, a round reads no list; it heals what was deleted here all the same.
+ * What the source deleted goes at once, and new files come. */
+static void
+only_the_changes_are_read(void **state)
+{
+    static const char *const gone[] = {"dir/2/59", "dir/1/58", "dir/0/00", NULL};
+    struct fixture *f = *state;
+    struct p2p_mirror job = start_told(f);
+
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, FILES, false);
+    assert_int_equal(job.files, FILES);
+    assert_int_equal(unlink(scratch_path(&f->scratch, "root/copy/0/03")), 0);
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, FILES, false);
+    /* The source started again, without two files; one was deleted and made again. */
+    serve_told(f, FILES - 2, LOG, 200, gone);
+    f->peers[0].manners.here_count = 1;
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, FILES - 2, false);
+    assert_int_equal(job.files, FILES - 2);
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, FILES - 2, false);
+    /* Other rules there: the list is read, and its changes are known. */
+    serve_told(f, FILES - 2, LOG + 5, 201, gone);
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, FILES - 2, true);
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, FILES - 2, false);
+    job.wants_list = true;
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, FILES - 2, true);
+    stop_peers(f);
+}
+
+/* The files are missing, and no list says that they were deleted: a disk is away, the
+ * index is new, or older than the mirror knows it, or the deletions are forgotten. */
+static void
+only_what_is_said_to_be_deleted_is(void **state)
+{
+    static const char *const gone[] = {"dir/2/59", "dir/1/58", NULL};
+    static const struct {
+        uint64_t log, upto, cut;
+    } now[] = {{LOG, 100, 0},
+               {LOG + 9, 100, 0},
+               {9ull << 32, 500, 0},
+               {LOG, 60, 0},
+               {LOG, 500, 300}};
+    struct fixture *f = *state;
+    struct p2p_mirror job = start_told(f);
+
+    for (size_t i = 0; i < sizeof(now) / sizeof(now[0]); i++) {
+        serve_told(f, FILES - 2, now[i].log, now[i].upto, gone);
+        f->peers[0].manners.cut = now[i].cut;
+        job.wants_list = true;
+        run_round(f, &job);
+        expect_round(f, &job, P2P_MIRROR_WAITING, FILES, true);
+        assert_int_equal(job.held_removals, 2);
+        assert_non_null(strstr(job.message, "does not say"));
+        serve_told(f, FILES, LOG, 100, NULL); /* they are back */
+        job.wants_list = false;
+        run_round(f, &job);
+        expect_round(f, &job, P2P_MIRROR_IN_STEP, FILES, false);
+    }
+    serve_told(f, FILES - 2, 9ull << 32, 500, NULL);
+    run_round(f, &job);
+    expect_round(f, &job, P2P_MIRROR_WAITING, FILES, true);
+    accept_held(f, &job);
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, FILES - 2, true);
+    stop_peers(f);
+}
+
+/* Deletions that the brake holds are known in later rounds, too. */
+static void
+held_deletions_are_remembered(void **state)
+{
+    static const char *names[31];
+    static char text[30][16];
+    struct fixture *f = *state;
+    struct p2p_mirror job = start_told(f);
+
+    for (unsigned i = 0; i < 30; i++) {
+        snprintf(text[i], sizeof(text[i]), "dir/%u/%02u", (30 + i) % 3, 30 + i);
+        names[i] = text[i];
+    }
+    serve_told(f, 30, LOG, 101, names);
+    for (int i = 0; i < 3; i++) {
+        expect_round(f, &job, P2P_MIRROR_WAITING, FILES, i > 0);
+        assert_int_equal(job.held_removals, 30);
+        assert_non_null(strstr(job.message, "at once"));
+    }
+    accept_held(f, &job);
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, 30, true);
+    expect_round(f, &job, P2P_MIRROR_IN_STEP, 30, false);
+    stop_peers(f);
+}
+
 static void
 nothing_goes_that_history_cannot_keep(void **state)
 {
@@ -563,6 +698,10 @@ main(void)
         cmocka_unit_test_setup_teardown(changes_and_deletions_follow, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_source_deletes_nothing, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(only_the_changes_are_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_what_is_said_to_be_deleted_is, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(held_deletions_are_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_goes_that_history_cannot_keep, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(an_empty_folder_here_is_not_the_mirror, setup,

@@ -19,6 +19,13 @@ static const char schema[] =
     " accepted INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE missing(name TEXT PRIMARY KEY) WITHOUT ROWID;";
 
+/* Where the source's list of changes was read to, and which of the files here it has
+ * deleted. Older records get these tables when they are opened. */
+static const char feed_schema[] =
+    "CREATE TABLE IF NOT EXISTS gone(name TEXT PRIMARY KEY) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS place(id INTEGER PRIMARY KEY CHECK (id = 1),"
+    " log INTEGER NOT NULL, after INTEGER NOT NULL, is_whole INTEGER NOT NULL)";
+
 enum p2p_err
 p2p_applied_open(const struct p2p_root *root, const char *id, bool create,
                  struct p2p_applied **out)
@@ -43,8 +50,10 @@ p2p_applied_open(const struct p2p_root *root, const char *id, bool create,
     if ((a = calloc(1, sizeof(*a))) == NULL)
         return P2P_ERR_NOMEM;
     err = p2p_sqlite_open(&opt, &a->db);
+    if (err == P2P_OK)
+        err = p2p_sqlite_run(a->db, feed_schema);
     if (err != P2P_OK) {
-        free(a);
+        p2p_applied_close(a);
         return err;
     }
     (void)chmod(path, 0600);
@@ -126,6 +135,8 @@ read_row(sqlite3_stmt *stmt, struct p2p_applied_file *out)
     out->size = (uint64_t)sqlite3_column_int64(stmt, 3);
     out->inode = (uint64_t)sqlite3_column_int64(stmt, 4);
     out->mtime_ns = sqlite3_column_int64(stmt, 5);
+    out->is_missing = sqlite3_column_int(stmt, 6) != 0;
+    out->is_gone = sqlite3_column_int(stmt, 7) != 0;
     enum p2p_err err = p2p_sqlite_get_blob(stmt, 2, out->seen.b, sizeof(out->seen.b));
     if (err == P2P_OK && out->is_put)
         err = p2p_sqlite_get_blob(stmt, 1, out->put.b, sizeof(out->put.b));
@@ -142,8 +153,10 @@ p2p_applied_load(struct p2p_applied *a, struct p2p_applied_list *out)
     bool row = true;
     enum p2p_err err =
         p2p_sqlite_prepare(a->db,
-                           "SELECT name, put, seen, size, inode, mtime_ns FROM applied"
-                           " ORDER BY name",
+                           "SELECT a.name, put, seen, size, inode, mtime_ns,"
+                           " m.name IS NOT NULL, g.name IS NOT NULL FROM applied a"
+                           " LEFT JOIN missing m ON m.name = a.name"
+                           " LEFT JOIN gone g ON g.name = a.name ORDER BY a.name",
                            &stmt);
 
     *out = (struct p2p_applied_list){.count = 0};
@@ -217,6 +230,8 @@ p2p_applied_drop(struct p2p_applied *a, const char *name)
 {
     enum p2p_err err = run(a, "DELETE FROM applied WHERE name = ?1", name, NULL);
 
+    if (err == P2P_OK)
+        err = p2p_applied_set_gone(a, name, false);
     return err == P2P_OK ? forget_held(a, name) : err;
 }
 
@@ -272,12 +287,6 @@ p2p_applied_is_accepted(struct p2p_applied *a, const char *name,
                    name, source);
 }
 
-bool
-p2p_applied_was_missing(struct p2p_applied *a, const char *name)
-{
-    return has_row(a, "SELECT 1 FROM missing WHERE name = ?1", name, NULL);
-}
-
 enum p2p_err
 p2p_applied_miss_none(struct p2p_applied *a)
 {
@@ -288,6 +297,54 @@ enum p2p_err
 p2p_applied_miss(struct p2p_applied *a, const char *name)
 {
     return run(a, "INSERT OR IGNORE INTO missing VALUES(?1)", name, NULL);
+}
+
+/* ---- The source's list of changes ---- */
+
+enum p2p_err
+p2p_applied_set_gone(struct p2p_applied *a, const char *name, bool is_gone)
+{
+    return run(a,
+               is_gone ? "INSERT OR IGNORE INTO gone VALUES(?1)"
+                       : "DELETE FROM gone WHERE name = ?1",
+               name, NULL);
+}
+
+enum p2p_err
+p2p_applied_get_place(struct p2p_applied *a, struct p2p_applied_place *out)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    enum p2p_err err =
+        p2p_sqlite_prepare(a->db, "SELECT log, after, is_whole FROM place", &stmt);
+
+    *out = (struct p2p_applied_place){.is_whole = false};
+    if (err == P2P_OK)
+        err = p2p_sqlite_next(stmt, &row);
+    if (err == P2P_OK && row) {
+        out->at.log = (uint64_t)sqlite3_column_int64(stmt, 0);
+        out->at.after = (uint64_t)sqlite3_column_int64(stmt, 1);
+        out->is_whole = sqlite3_column_int(stmt, 2) != 0;
+    }
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+enum p2p_err
+p2p_applied_set_place(struct p2p_applied *a, const struct p2p_applied_place *place)
+{
+    sqlite3_stmt *stmt = NULL;
+    enum p2p_err err = p2p_sqlite_prepare(
+        a->db, "INSERT OR REPLACE INTO place VALUES(1, ?1, ?2, ?3)", &stmt);
+
+    if (err == P2P_OK) {
+        sqlite3_bind_int64(stmt, 1, (int64_t)place->at.log);
+        sqlite3_bind_int64(stmt, 2, (int64_t)place->at.after);
+        sqlite3_bind_int64(stmt, 3, place->is_whole);
+        err = p2p_sqlite_done(stmt);
+    }
+    sqlite3_finalize(stmt);
+    return err;
 }
 
 /* ---- For the brake ---- */

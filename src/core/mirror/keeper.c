@@ -20,12 +20,14 @@
 #define SOON_MS     2000 /* to look again at what was missing */
 #define BACK_OFF_MS 15000
 #define LONGEST_MS  600000
+#define LIST_MS     (6 * 3600 * 1000ull)
 #define WATCHED     20 /* rounds are so many times rarer while the source tells changes */
 
 /* What the keeper remembers of a job. */
 struct kept_job {
     char id[P2P_MIRROR_ID_LEN + 1];
     uint64_t next_ms, pause_ms, wishes;
+    uint64_t list_ms; /* when the whole list is read again, whatever the source says */
     struct p2p_mirror_watch *watch; /* NULL: not yet */
     bool is_listed;                 /* in the last list of jobs */
 };
@@ -180,6 +182,10 @@ run_job(struct p2p_keeper *k, struct kept_job *kept, struct p2p_mirror *job)
         job->state = P2P_MIRROR_WORKING;
         store(k, job);
     }
+    if (kept->list_ms == 0 || job->wants_list || p2p_now_ms() >= kept->list_ms) {
+        job->wants_list |= kept->list_ms != 0;
+        kept->list_ms = p2p_now_ms() + LIST_MS;
+    }
     p2p_mirror_round(&k->opt, job, should_stop, k);
     if (k->was_interrupted || is_stopping(k)) {
         job->state = before == P2P_MIRROR_WORKING ? P2P_MIRROR_NEW : before;
@@ -225,6 +231,8 @@ run_due(struct p2p_keeper *k)
         has_news = p2p_mirror_watch_take_news(kept->watch);
         bool is_due =
             has_news || p2p_now_ms() >= kept->next_ms || wishes != kept->wishes;
+        /* The user has asked for a check, or accepted something. */
+        jobs[i].wants_list = kept->wishes != 0 && wishes != kept->wishes;
         kept->wishes = wishes;
         if (wishes != 0 && !is_paused && is_due)
             run_job(k, kept, &jobs[i]);

@@ -49,6 +49,8 @@ struct p2p_applied_file {
     struct p2p_digest seen; /* the content of the file in this state: */
     uint64_t size, inode;
     int64_t mtime_ns;
+    bool is_missing; /* in the last list of the source */
+    bool is_gone;    /* the source has said that it deleted the file */
 };
 struct p2p_applied_list {
     struct p2p_applied_file *at; /* sorted by name */
@@ -82,9 +84,20 @@ P2P_MUST_CHECK enum p2p_err p2p_applied_held(struct p2p_applied *a, size_t max,
 bool p2p_applied_is_accepted(struct p2p_applied *a, const char *name,
                              const struct p2p_digest *source);
 /* Names that were missing in the last list of the source. */
-bool p2p_applied_was_missing(struct p2p_applied *a, const char *name);
 P2P_MUST_CHECK enum p2p_err p2p_applied_miss_none(struct p2p_applied *a);
 P2P_MUST_CHECK enum p2p_err p2p_applied_miss(struct p2p_applied *a, const char *name);
+
+/* How far the source's list of changes was read. */
+struct p2p_applied_place {
+    struct p2p_conn_place at;
+    bool is_whole; /* and the record has the names and contents that the source had */
+};
+P2P_MUST_CHECK enum p2p_err p2p_applied_get_place(struct p2p_applied *a,
+                                                  struct p2p_applied_place *out);
+P2P_MUST_CHECK enum p2p_err
+p2p_applied_set_place(struct p2p_applied *a, const struct p2p_applied_place *place);
+P2P_MUST_CHECK enum p2p_err p2p_applied_set_gone(struct p2p_applied *a,
+                                                 const char *name, bool is_gone);
 
 /* ---- source.c ---- */
 
@@ -109,6 +122,11 @@ P2P_MUST_CHECK enum p2p_err p2p_mirror_connect(const struct p2p_keeper_options *
 /* Reads the whole list of the mirrored folder. */
 P2P_MUST_CHECK enum p2p_err p2p_mirror_read_list(const struct p2p_mirror *job,
                                                  struct p2p_mirror_source *s);
+/* Adds a file of the source; copies. */
+P2P_MUST_CHECK enum p2p_err p2p_mirror_add_file(struct p2p_mirror_source *s,
+                                                const struct p2p_mirror_file *file);
+/* The name in the mirrored folder of a name at the peer; NULL: it is not in there. */
+const char *p2p_mirror_inner(const struct p2p_mirror *job, const char *name);
 void p2p_mirror_source_clear(struct p2p_mirror_source *s);
 
 /* ---- round.c ---- */

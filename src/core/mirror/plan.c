@@ -81,8 +81,9 @@ p2p_mirror_hold(struct p2p_mirror_change *changes, size_t count,
     for (size_t i = 0; i < count; i++) {
         struct p2p_mirror_change *c = &changes[i];
         bool is_free = c->is_accepted || c->is_moved;
-        c->is_held =
-            !is_free && c->is_removal && p2p_mirror_empties(names, name_count, c->name);
+        c->is_held = (c->is_unsaid && !c->is_accepted) ||
+                     (!is_free && c->is_removal &&
+                      p2p_mirror_empties(names, name_count, c->name));
         wanted += !is_free && !c->is_held;
     }
     if (!p2p_mirror_brakes(files, spent, wanted))

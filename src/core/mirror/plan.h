@@ -54,6 +54,7 @@ struct p2p_mirror_change {
     const char *name;
     bool is_removal;
     bool is_moved;    /* its content stays, under another name */
+    bool is_unsaid;   /* nobody says that it was deleted: it waits in any case */
     bool is_accepted; /* the user has agreed to this one */
     bool is_held;     /* result */
 };

@@ -71,7 +71,7 @@ read_source(struct p2p_round *r)
             "cannot connect to the source: %s", p2p_err_text(err));
         return false;
     }
-    err = p2p_mirror_read_list(job, &r->source);
+    err = p2p_round_list(r);
     if (err != P2P_OK) {
         say(job, P2P_MIRROR_FAILED, err, "cannot list the source: %s",
             p2p_err_text(err));
@@ -100,6 +100,13 @@ say_waiting(struct p2p_round *r)
             "%llu changed and %llu deleted files wait, because their old contents "
             "cannot be kept: give versions more room (p2p versions show)",
             changes, removals);
+    else if (r->unsaid > 0)
+        say(job, P2P_MIRROR_WAITING, P2P_OK,
+            "%zu files are missing at the source, which does not say that they were "
+            "deleted: is one of its disks away, or its index new? Look at it; to "
+            "delete "
+            "them here, run p2p mirror accept %s",
+            r->unsaid, job->id);
     else if (r->is_braked)
         say(job, P2P_MIRROR_WAITING, P2P_OK,
             "%llu changed and %llu deleted files at once: look at the source, then run "
@@ -143,6 +150,8 @@ sum_up(struct p2p_round *r, enum p2p_err err)
     else {
         say(job, P2P_MIRROR_IN_STEP, P2P_OK, "%s", "");
         job->in_step_s = p2p_time_s();
+        if (p2p_round_feed_done(r) != P2P_OK)
+            p2p_log_debug("a mirror cannot store how far it has read the changes");
     }
     job->checked_s = p2p_time_s();
 }
@@ -180,6 +189,7 @@ p2p_mirror_round(const struct p2p_keeper_options *opt, struct p2p_mirror *job,
         sum_up(&r, run(&r));
     free(r.steps);
     free(r.names);
+    p2p_round_feed_clear(&r.feed);
     p2p_applied_list_clear(&r.known);
     p2p_mirror_source_clear(&r.source);
     p2p_versions_close(r.versions);

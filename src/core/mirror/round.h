@@ -3,6 +3,7 @@
  * name.
  *
  *     round.c          opens both sides, runs the parts below in this order, sums up
+ *     round_feed.c     what the source says that it changed, and the list from it
  *     round_compare.c  the source's list, the folder here and the record: what to do
  *     round_fold.c     names that are one file here
  *     round_hold.c     which removals and replacements wait
@@ -26,6 +27,23 @@ struct p2p_round_step {
     struct p2p_digest here;
     struct p2p_file_state state;
     uint64_t disk;
+    bool
+        is_unsaid; /* it is missing at the source, which does not say that it deleted it
+                    */
+};
+
+/* What the source says that it changed since the last round. */
+struct p2p_round_feed {
+    bool is_told;  /* it knows what it deleted */
+    bool is_quick; /* with the record, this is its whole list */
+    struct p2p_applied_place was, now;
+    struct p2p_round_news {
+        char *name; /* in the mirrored folder; owned */
+        bool is_gone;
+        struct p2p_mirror_file file; /* its name is the same one */
+        size_t order;                /* as they came */
+    } * at;
+    size_t count, room;
 };
 
 struct p2p_round {
@@ -41,7 +59,9 @@ struct p2p_round {
     struct p2p_round_step *steps;
     size_t count;
     const char **names; /* of the source */
+    struct p2p_round_feed feed;
     bool is_braked, no_history;
+    size_t unsaid; /* removals that wait because the source says nothing about them */
     size_t folded; /* names that are one file here with another one */
     size_t failed;
     enum p2p_err failure; /* of the first file that failed */
@@ -57,6 +77,11 @@ p2p_round_is_stopped(const struct p2p_round *r)
 bool p2p_round_name_here(const struct p2p_round *r, const char *name,
                          char out[P2P_NAME_MAX + 1]);
 
+/* Reads the source's list: what has changed, if it tells that, or else all of it. */
+P2P_MUST_CHECK enum p2p_err p2p_round_list(struct p2p_round *r);
+/* The round has brought everything in step. */
+P2P_MUST_CHECK enum p2p_err p2p_round_feed_done(struct p2p_round *r);
+void p2p_round_feed_clear(struct p2p_round_feed *feed);
 /* Makes the steps of all names of both lists, and decides about each. */
 P2P_MUST_CHECK enum p2p_err p2p_round_compare(struct p2p_round *r);
 /* Leaves out names that the file system here takes for those of other files. */

@@ -32,13 +32,13 @@ sorted_roots(const struct p2p_mirror_source *src)
 /* A name that is missing in one list may be back in the next: a source that has just
  * started may not know all its files yet. */
 static bool
-is_confirmed(struct p2p_round *r, const struct p2p_round_step *s)
+is_missing(struct p2p_round *r, const struct p2p_round_step *s)
 {
     struct p2p_meta meta;
     char name[P2P_NAME_MAX + 1];
     const char *folder = r->job->folder;
 
-    if (!p2p_applied_was_missing(r->applied, s->name))
+    if (!s->known->is_missing)
         return false;
     if (snprintf(name, sizeof(name), "%s%s%s", folder, folder[0] != '\0' ? "/" : "",
                  s->name) > P2P_NAME_MAX)
@@ -46,23 +46,44 @@ is_confirmed(struct p2p_round *r, const struct p2p_round_step *s)
     return p2p_conn_meta_by_name(r->source.conn, name, &meta) == P2P_ERR_NOT_FOUND;
 }
 
+/* Only what the source says it deleted is deleted. What is missing without that has to
+ * wait for the user; where an older program tells no changes, it counts as deleted. */
+static void
+confirm(struct p2p_round *r, struct p2p_round_step *s)
+{
+    if (r->feed.is_told && s->known->is_gone)
+        return;
+    if (!is_missing(r, s))
+        s->act = P2P_MIRROR_LATER;
+    else
+        s->is_unsaid = r->feed.is_told;
+}
+
+static enum p2p_err
+note_missing(struct p2p_round *r)
+{
+    enum p2p_err err = p2p_applied_miss_none(r->applied);
+
+    for (size_t i = 0; i < r->count && err == P2P_OK; i++) {
+        const struct p2p_round_step *s = &r->steps[i];
+        if (s->source == NULL)
+            err = p2p_applied_miss(r->applied, s->name);
+        else if (s->known != NULL && s->known->is_gone)
+            err = p2p_applied_set_gone(r->applied, s->name, false);
+    }
+    return err;
+}
+
 enum p2p_err
 p2p_round_confirm(struct p2p_round *r)
 {
-    enum p2p_err err = P2P_OK;
-
-    for (size_t i = 0; i < r->count; i++) {
-        struct p2p_round_step *s = &r->steps[i];
-        if (s->act == P2P_MIRROR_REMOVE && !is_confirmed(r, s))
-            s->act = P2P_MIRROR_LATER;
-    }
-    if ((err = p2p_applied_begin(r->applied)) != P2P_OK)
+    for (size_t i = 0; i < r->count; i++)
+        if (r->steps[i].act == P2P_MIRROR_REMOVE)
+            confirm(r, &r->steps[i]);
+    enum p2p_err err = p2p_applied_begin(r->applied);
+    if (err != P2P_OK)
         return err;
-    err = p2p_applied_miss_none(r->applied);
-    for (size_t i = 0; i < r->count && err == P2P_OK; i++)
-        if (r->steps[i].source == NULL)
-            err = p2p_applied_miss(r->applied, r->steps[i].name);
-    return p2p_applied_end(r->applied, err);
+    return p2p_applied_end(r->applied, note_missing(r));
 }
 
 static bool
@@ -93,6 +114,7 @@ collect_changes(struct p2p_round *r, const struct p2p_digest *roots,
             .is_moved = s->act == P2P_MIRROR_REMOVE && r->source.count > 0 &&
                         bsearch(&s->here, roots, r->source.count, sizeof(*roots),
                                 by_root) != NULL,
+            .is_unsaid = s->is_unsaid,
             .is_accepted = p2p_applied_is_accepted(r->applied, s->name, root_of(s)),
         };
     }
@@ -146,6 +168,7 @@ note_changes(struct p2p_round *r, const struct p2p_mirror_change *changes,
         if (!c->is_accepted)
             err = p2p_applied_hold(r->applied, s->name, root_of(s));
         job->held_removals += c->is_removal;
+        r->unsaid += c->is_unsaid;
         job->held_changes += !c->is_removal;
         s->act = P2P_MIRROR_NOTHING;
     }

@@ -111,20 +111,20 @@ p2p_mirror_connect(const struct p2p_keeper_options *opt, const struct p2p_mirror
 
 /* ---- What it has ---- */
 
-struct reading {
-    struct p2p_mirror_source *s;
-    const char *folder;
-    size_t len;
-};
-
-static enum p2p_err
-add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
+const char *
+p2p_mirror_inner(const struct p2p_mirror *job, const char *name)
 {
-    const struct reading *r = arg;
-    struct p2p_mirror_source *s = r->s;
+    size_t len = strlen(job->folder);
 
-    if (r->len > 0 && (strncmp(name, r->folder, r->len) != 0 || name[r->len] != '/'))
-        return P2P_OK;
+    if (len == 0)
+        return name;
+    return strncmp(name, job->folder, len) == 0 && name[len] == '/' ? name + len + 1
+                                                                    : NULL;
+}
+
+enum p2p_err
+p2p_mirror_add_file(struct p2p_mirror_source *s, const struct p2p_mirror_file *file)
+{
     if (s->count == FILES_MAX)
         return P2P_ERR_TOO_LARGE;
     if (s->count == s->room) {
@@ -135,17 +135,32 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
         s->files = grown;
         s->room = room;
     }
-    s->files[s->count] = (struct p2p_mirror_file){
-        .name = strdup(name + (r->len > 0 ? r->len + 1 : 0)),
+    s->files[s->count] = *file;
+    if ((s->files[s->count].name = strdup(file->name)) == NULL)
+        return P2P_ERR_NOMEM;
+    s->bytes += file->size;
+    s->count++;
+    return P2P_OK;
+}
+
+struct reading {
+    const struct p2p_mirror *job;
+    struct p2p_mirror_source *s;
+};
+
+static enum p2p_err
+add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
+{
+    const struct reading *r = arg;
+    const char *inner = p2p_mirror_inner(r->job, name);
+    const struct p2p_mirror_file file = {
+        .name = (char *)(uintptr_t)inner,
         .root = entry->root,
         .size = entry->size,
         .mtime_s = entry->mtime_s,
     };
-    if (s->files[s->count].name == NULL)
-        return P2P_ERR_NOMEM;
-    s->bytes += entry->size;
-    s->count++;
-    return P2P_OK;
+
+    return inner != NULL ? p2p_mirror_add_file(r->s, &file) : P2P_OK;
 }
 
 static int
@@ -168,7 +183,7 @@ check_names(const struct p2p_mirror_source *s)
 enum p2p_err
 p2p_mirror_read_list(const struct p2p_mirror *job, struct p2p_mirror_source *s)
 {
-    struct reading r = {.s = s, .folder = job->folder, .len = strlen(job->folder)};
+    struct reading r = {.job = job, .s = s};
     const struct p2p_list_visitor visitor = {.file = add_file, .arg = &r};
     enum p2p_err err = p2p_conn_list_all(s->conn, p2p_now_ms() + LIST_MS, &visitor);
 
