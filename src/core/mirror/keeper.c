@@ -30,6 +30,7 @@ struct kept_job {
     uint64_t list_ms; /* when the whole list is read again, whatever the source says */
     struct p2p_mirror_watch *watch; /* NULL: not yet */
     bool is_listed;                 /* in the last list of jobs */
+    bool was_away;                  /* in the last round */
 };
 
 P2P_MUTEX_KIND(p2p_keeper_lock);
@@ -129,9 +130,11 @@ watch(struct p2p_keeper *k, struct kept_job *kept, const struct p2p_mirror *job)
                     job->state == P2P_MIRROR_WAITING ||
                     job->state == P2P_MIRROR_WORKING;
 
-    if (!is_there || job->once || !p2p_mirror_watch_is_over(kept->watch))
+    if (!p2p_mirror_watch_is_over(kept->watch))
         return;
     end_watch(kept);
+    if (!is_there || job->once)
+        return;
     if (p2p_mirror_watch_start(&k->opt, job, on_news, k, &kept->watch) != P2P_OK)
         p2p_log_debug("cannot watch the source of a mirror id=%s", job->id);
 }
@@ -157,11 +160,12 @@ plan_next(struct p2p_keeper *k, struct kept_job *kept, const struct p2p_mirror *
         kept->pause_ms = job->state == P2P_MIRROR_WORKING && SOON_MS < k->opt.every_ms
                              ? SOON_MS
                              : k->opt.every_ms;
-    else if (kept->pause_ms < BACK_OFF_MS && kept->pause_ms < k->opt.every_ms)
+    else if (!kept->was_away)
         kept->pause_ms = BACK_OFF_MS < k->opt.every_ms ? BACK_OFF_MS : k->opt.every_ms;
     else
         kept->pause_ms =
             kept->pause_ms * 2 < LONGEST_MS ? kept->pause_ms * 2 : LONGEST_MS;
+    kept->was_away = is_away;
     kept->next_ms = p2p_now_ms() + kept->pause_ms;
     if (!is_away && job->state != P2P_MIRROR_WORKING &&
         p2p_mirror_watch_is_live(kept->watch))
@@ -228,7 +232,9 @@ run_due(struct p2p_keeper *k)
         uint64_t wishes = p2p_mirrors_wishes(k->keys_dir, jobs[i].id, &is_paused);
         if (wishes == 0 || is_paused)
             end_watch(kept);
-        has_news = p2p_mirror_watch_take_news(kept->watch);
+        /* A watch that has ended could not connect, or lost its source. */
+        has_news = p2p_mirror_watch_take_news(kept->watch) ||
+                   (kept->watch != NULL && p2p_mirror_watch_is_over(kept->watch));
         bool is_due =
             has_news || p2p_now_ms() >= kept->next_ms || wishes != kept->wishes;
         /* The user has asked for a check, or accepted something. */
