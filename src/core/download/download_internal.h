@@ -145,6 +145,7 @@ struct dl_report {
     char message[256];
     char stored[P2P_NAME_MAX + 1];
     char works[P2P_NAME_MAX + 1]; /* with TARGET_NAME: a name that would work; or "" */
+    uint64_t disk_bytes; /* with DISK_TOO_SMALL: size of the disk; 0: unknown */
     uint64_t received, sampled_received, sampled_ms;
     double speed;
     uint64_t reported_ms;
@@ -317,6 +318,10 @@ bool p2p_dl_set_state(struct p2p_download *dl, enum p2p_download_state state)
 void p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format,
                       ...) __attribute__((format(printf, 3, 4)))
 P2P_REQUIRES(p2p_dl_lock);
+/* Before p2p_dl_explain: asks the file system for what the message of this error says.
+ */
+void p2p_dl_measure(struct p2p_download *dl, enum p2p_err err)
+    P2P_EXCLUDES(p2p_dl_lock);
 /* Sets the message for an error that has none yet. `size`: of the file. */
 void p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
     P2P_REQUIRES(p2p_dl_lock);

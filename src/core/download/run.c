@@ -278,6 +278,7 @@ end(struct p2p_download *dl, enum p2p_err err)
 
     if (dl->task->close != NULL)
         dl->task->close(dl, wants.cancel && !wants.keep_data && err != P2P_OK);
+    p2p_dl_measure(dl, err);
     p2p_lock(&dl->lock);
     set_end(dl, err);
     p2p_unlock(&dl->lock);

@@ -161,6 +161,7 @@ p2p_dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why)
 {
     char label[DL_LABEL_MAX];
 
+    p2p_dl_measure(dl, why);
     p2p_lock(&dl->lock);
     bool is_new = drop(dl, source, &why);
     p2p_dl_source_label(&dl->swarm.sources[source], label);

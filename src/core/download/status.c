@@ -51,6 +51,17 @@ p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format, 
 }
 
 void
+p2p_dl_measure(struct p2p_download *dl, enum p2p_err err)
+{
+    if (err != P2P_ERR_DISK_TOO_SMALL)
+        return;
+    uint64_t bytes = p2p_root_disk_bytes(dl->opt.downloads);
+    p2p_lock(&dl->lock);
+    dl->report.disk_bytes = bytes;
+    p2p_unlock(&dl->lock);
+}
+
+void
 p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
 {
     char text[P2P_SIZE_TEXT_MAX], whole[P2P_SIZE_TEXT_MAX];
@@ -76,7 +87,7 @@ p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
                          p2p_size_format(size, text));
         break;
     case P2P_ERR_DISK_TOO_SMALL:
-        p2p_size_format(p2p_root_disk_bytes(dl->opt.downloads), whole);
+        p2p_size_format(dl->report.disk_bytes, whole);
         p2p_dl_set_error(dl, err,
                          "the disk is too small: it has %s in total, and %s are "
                          "needed; choose a folder on another disk",

@@ -128,11 +128,9 @@ scout_pause_ms(unsigned scouts)
 /* The scout is there: it fetches from now on, and those on the worse path end once what
  * they have asked for is here. So no byte comes twice. */
 static void
-join_workers(struct dl_worker *scout, struct dl_source *s, enum p2p_path_kind before)
-    P2P_REQUIRES(p2p_dl_lock)
+join_workers(struct dl_worker *scout, struct dl_source *s) P2P_REQUIRES(p2p_dl_lock)
 {
     struct p2p_download *dl = scout->dl;
-    char label[DL_LABEL_MAX];
 
     for (unsigned i = 0; i < DL_WORKERS; i++) {
         struct dl_worker *w = &dl->swarm.workers[i];
@@ -143,9 +141,6 @@ join_workers(struct dl_worker *scout, struct dl_source *s, enum p2p_path_kind be
     s->workers++;
     s->is_scouted = false;
     s->scout_ms = s->scouts = 0;
-    p2p_log_info("a better path replaces another source=\"%s\" path=%s before=%s",
-                 p2p_dl_source_label(s, label), p2p_path_kind_name(s->path),
-                 p2p_path_kind_name(before));
     p2p_dl_wake(dl);
 }
 
@@ -170,20 +165,26 @@ static void
 note_path(struct dl_worker *w, const struct p2p_conn *conn)
 {
     uint64_t rtt_us = p2p_conn_rtt_us(conn);
+    enum p2p_path_kind path = p2p_conn_path(conn);
+    char label[DL_LABEL_MAX];
 
     p2p_lock(&w->dl->lock);
     struct dl_source *s = &w->dl->swarm.sources[w->source];
     enum p2p_path_kind before = s->path;
-    bool is_other = s->path_known && s->path != p2p_conn_path(conn);
-    s->path = p2p_conn_path(conn);
+    bool is_other = s->path_known && s->path != path, was_scout = w->is_scout;
+    s->path = path;
     s->path_known = true;
     if (s->rtt_us == 0 || is_other)
         s->rtt_us = rtt_us;
-    if (w->is_scout)
-        join_workers(w, s, before);
+    if (was_scout)
+        join_workers(w, s);
     if (s->path != P2P_PATH_DIRECT && s->scout_ms == 0)
         s->scout_ms = p2p_now_ms() + scout_pause_ms(0);
+    p2p_dl_source_label(s, label);
     p2p_unlock(&w->dl->lock);
+    if (was_scout)
+        p2p_log_info("a better path replaces another source=\"%s\" path=%s before=%s",
+                     label, p2p_path_kind_name(path), p2p_path_kind_name(before));
 }
 
 static void *
