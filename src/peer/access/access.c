@@ -96,10 +96,37 @@ set_list(struct access *a, struct p2p_id *ids, size_t count, const struct stat *
     a->read = *st;
 }
 
-/* Reads the list again if it changed. After any failure it is empty, so that no peer
- * may download. */
+/* Is `id` (NULL: nobody) on the list, if the list is that of the file `st`? False: it
+ * is not that list. */
+static bool
+look_up(struct access *a, const struct stat *st, const struct p2p_id *id, bool *found)
+{
+    p2p_lock(&a->lock);
+    bool is_current = is_same_file(st, &a->read);
+    for (size_t i = 0; is_current && id != NULL && i < a->count && !*found; i++)
+        *found = p2p_id_equal(&a->ids[i], id);
+    p2p_unlock(&a->lock);
+    return is_current;
+}
+
+/* Takes `ids`. */
+static void
+replace_list(struct access *a, struct p2p_id *ids, size_t count, const struct stat *st,
+             const struct p2p_id *id, bool *found)
+{
+    p2p_lock(&a->lock);
+    set_list(a, ids, count, st);
+    for (size_t i = 0; id != NULL && i < count && !*found; i++)
+        *found = p2p_id_equal(&ids[i], id);
+    p2p_unlock(&a->lock);
+}
+
+/* Is `id` (NULL: nobody) on the list? Reads the list again if it changed, and without
+ * the lock, because loops wait for it (access_rules). If two threads read at once, each
+ * one decides by what it has read, and the next check finds a list of another file.
+ * After any failure the list is empty, so that no peer may download. */
 static enum p2p_err
-refresh(struct access *a) P2P_REQUIRES(access_lock)
+check_list(struct access *a, const struct p2p_id *id, bool *found)
 {
     struct stat st, none = {.st_ino = 0};
     enum p2p_err err = P2P_ERR_NOT_FOUND;
@@ -107,21 +134,16 @@ refresh(struct access *a) P2P_REQUIRES(access_lock)
     size_t count = 0;
     FILE *in = open_list(a->opt.allow_file);
 
-    if (in == NULL || fstat(fileno(in), &st) != 0)
-        goto out;
-    err = P2P_OK;
-    if (is_same_file(&st, &a->read))
-        goto out;
-    if ((err = read_ids(in, &ids, &count)) == P2P_OK) {
-        set_list(a, ids, count, &st);
-        ids = NULL;
-    }
-out:
+    *found = false;
+    if (in != NULL && fstat(fileno(in), &st) == 0)
+        err = P2P_OK;
+    if (err == P2P_OK && !look_up(a, &st, id, found) &&
+        (err = read_ids(in, &ids, &count)) == P2P_OK)
+        replace_list(a, ids, count, &st, id, found);
     if (in != NULL)
         fclose(in);
-    free(ids);
     if (err != P2P_OK)
-        set_list(a, NULL, 0, &none);
+        replace_list(a, NULL, 0, &none, NULL, found);
     return err;
 }
 
@@ -180,7 +202,7 @@ access_open(const struct access_options *opt, struct access **out)
 {
     struct access *a = calloc(1, sizeof(*a));
     enum p2p_err err;
-    bool changed;
+    bool changed, is_listed;
 
     *out = NULL;
     if (a == NULL)
@@ -191,7 +213,7 @@ access_open(const struct access_options *opt, struct access **out)
         access_close(a);
         return err;
     }
-    if (opt->allow_file != NULL && (err = refresh(a)) != P2P_OK) {
+    if (opt->allow_file != NULL && (err = check_list(a, NULL, &is_listed)) != P2P_OK) {
         p2p_log_error("cannot use --allow-peers %s: %s", opt->allow_file,
                       p2p_err_text(err));
         access_close(a);
@@ -222,17 +244,13 @@ access_needs_proof(const struct access *a)
 static bool
 is_listed(struct access *a, const struct p2p_id *id)
 {
-    bool found = false;
+    bool found;
 
     if (a->opt.allow_file == NULL)
         return false;
-    p2p_lock(&a->lock);
-    if (refresh(a) != P2P_OK)
+    if (check_list(a, id, &found) != P2P_OK)
         p2p_log_error("cannot read --allow-peers %s, so no peer may download",
                       a->opt.allow_file);
-    for (size_t i = 0; i < a->count && !found; i++)
-        found = p2p_id_equal(&a->ids[i], id);
-    p2p_unlock(&a->lock);
     return found;
 }
 
