@@ -62,6 +62,7 @@ on_tick(void *arg)
     p2p_unlock(&peer->rates_lock);
     server_set_rate(own_server(peer), rate);
     links_store(peer->links, peer->opt.keys_dir);
+    offers_sweep(peer->offers);
     if (links_sweep(peer->links))
         server_recheck(own_server(peer));
 }

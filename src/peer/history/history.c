@@ -178,9 +178,10 @@ find(struct history *h, const struct p2p_digest *root) P2P_REQUIRES(history_lock
     return NULL;
 }
 
-/* A new place, or that of the one that was used longest ago. */
+/* A new place, or that of the one that was used longest ago, which moves to `*former`.
+ */
 static struct content *
-place(struct history *h) P2P_REQUIRES(history_lock)
+place(struct history *h, struct content *former) P2P_REQUIRES(history_lock)
 {
     struct content *oldest = &h->at[0];
 
@@ -189,7 +190,7 @@ place(struct history *h) P2P_REQUIRES(history_lock)
     for (size_t i = 1; i < h->count; i++)
         if (h->at[i].used_ms < oldest->used_ms)
             oldest = &h->at[i];
-    content_clear(oldest);
+    *former = *oldest;
     return oldest;
 }
 
@@ -232,7 +233,7 @@ static enum p2p_err
 open_content(struct history *h, struct p2p_versions *v, const struct p2p_version *found,
              const char *folder)
 {
-    struct content c = {.fd = -1};
+    struct content c = {.fd = -1}, former = {.fd = -1};
     enum p2p_err err;
 
     if (atomic_exchange(&h->is_hashing, true))
@@ -252,10 +253,11 @@ open_content(struct history *h, struct p2p_versions *v, const struct p2p_version
     c.checked_ms = c.used_ms = p2p_now_ms();
     p2p_lock(&h->lock);
     if (find(h, &found->root) == NULL)
-        *place(h) = c;
+        *place(h, &former) = c;
     else
-        content_clear(&c);
+        former = c; /* another thread has opened it meanwhile */
     p2p_unlock(&h->lock);
+    content_clear(&former);
     return P2P_OK;
 }
 
@@ -276,15 +278,17 @@ confirm(struct history *h, const struct p2p_digest *root)
 static void
 forget(struct history *h, const struct p2p_digest *root)
 {
+    struct content former = {.fd = -1};
     struct content *c;
 
     p2p_lock(&h->lock);
     if ((c = find(h, root)) != NULL) {
-        content_clear(c);
+        former = *c;
         *c = h->at[--h->count];
         h->at[h->count] = (struct content){.fd = -1};
     }
     p2p_unlock(&h->lock);
+    content_clear(&former);
 }
 
 enum p2p_err
@@ -359,6 +363,7 @@ enum p2p_err
 history_file_open(struct history *h, const struct history_asker *asker,
                   const struct p2p_digest *root, struct p2p_share_file **out)
 {
+    struct content found = {.fd = -1};
     struct content *c;
     int fd = -1;
 
@@ -368,8 +373,10 @@ history_file_open(struct history *h, const struct history_asker *asker,
     if (err == P2P_OK && (fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0)) < 0)
         err = p2p_err_from_errno(errno);
     if (err == P2P_OK)
-        err = p2p_share_file_adopt(fd, &c->st, &c->entry, out);
+        found = *c;
     p2p_unlock(&h->lock);
+    if (err == P2P_OK)
+        err = p2p_share_file_adopt(fd, &found.st, &found.entry, out);
     if (err != P2P_OK)
         p2p_fd_close(&fd);
     return err;

@@ -35,13 +35,15 @@ struct offer {
     size_t allowed_count;
 };
 
+LIST_HEAD(offer_list, offer);
+
 P2P_MUTEX_KIND(offers_lock);
 struct offers {
     struct offers_lock lock;
     atomic_size_t count; /* of offers; changed under the lock */
     size_t files P2P_GUARDED_BY(offers_lock);
     size_t layer_bytes P2P_GUARDED_BY(offers_lock);
-    LIST_HEAD(, offer) list P2P_GUARDED_BY(offers_lock);
+    struct offer_list list P2P_GUARDED_BY(offers_lock);
 };
 
 /* ---- life ---- */
@@ -74,49 +76,70 @@ free_file(struct file *file)
     free(file);
 }
 
+/* Moves an offer to the list `out`. */
 static void
-remove_offer(struct offers *o, struct offer *offer) P2P_REQUIRES(offers_lock)
+take_out(struct offers *o, struct offer *offer, struct offer_list *out)
+    P2P_REQUIRES(offers_lock)
 {
     LIST_REMOVE(offer, link);
     o->count--;
-    o->files -= offer->count;
-    for (size_t i = 0; i < offer->count; i++) {
+    o->files -= offer->count + offer->allowed_count;
+    for (size_t i = 0; i < offer->count; i++)
         o->layer_bytes -= layer_size(offer->files[i]->entry);
-        free_file(offer->files[i]);
+    LIST_INSERT_HEAD(out, offer, link);
+}
+
+/* Closes the files, so it runs without the lock. */
+static void
+free_offers(struct offer_list *list)
+{
+    struct offer *offer;
+
+    while ((offer = LIST_FIRST(list)) != NULL) {
+        LIST_REMOVE(offer, link);
+        for (size_t i = 0; i < offer->count; i++)
+            free_file(offer->files[i]);
+        free(offer->files);
+        free(offer->by_root);
+        free(offer->allowed);
+        free(offer);
     }
-    free(offer->files);
-    free(offer->by_root);
-    o->files -= offer->allowed_count;
-    free(offer->allowed);
-    free(offer);
 }
 
 void
 offers_free(struct offers *o)
 {
-    struct offer *offer;
-
     if (o == NULL)
         return;
     p2p_mutex_unshared(&o->lock);
-    while ((offer = LIST_FIRST(&o->list)) != NULL)
-        remove_offer(o, offer);
+    free_offers(&o->list);
     p2p_mutex_clear(&o->lock);
     free(o);
 }
 
-/* Removes those whose program is gone. */
-static void
-sweep(struct offers *o) P2P_REQUIRES(offers_lock)
+/* True if its program is gone. */
+static bool
+is_over(const struct offer *offer)
 {
-    uint64_t now_ms = p2p_now_ms();
-    struct offer *offer = LIST_FIRST(&o->list), *next;
+    return p2p_now_ms() - offer->heard_ms >= OFFERS_SILENCE_MS;
+}
 
-    for (; offer != NULL; offer = next) {
+void
+offers_sweep(struct offers *o)
+{
+    struct offer_list over = LIST_HEAD_INITIALIZER(over);
+    struct offer *offer, *next;
+
+    if (o == NULL || o->count == 0)
+        return;
+    p2p_lock(&o->lock);
+    for (offer = LIST_FIRST(&o->list); offer != NULL; offer = next) {
         next = LIST_NEXT(offer, link);
-        if (now_ms - offer->heard_ms >= OFFERS_SILENCE_MS)
-            remove_offer(o, offer);
+        if (is_over(offer))
+            take_out(o, offer, &over);
     }
+    p2p_unlock(&o->lock);
+    free_offers(&over);
 }
 
 static struct offer *
@@ -124,10 +147,9 @@ find_offer(struct offers *o, uint32_t number) P2P_REQUIRES(offers_lock)
 {
     struct offer *offer;
 
-    sweep(o);
     LIST_FOREACH(offer, &o->list, link)
     {
-        if (offer->number == number)
+        if (offer->number == number && !is_over(offer))
             return offer;
     }
     return NULL;
@@ -145,6 +167,7 @@ offers_begin(struct offers *o, uint32_t number)
         return P2P_ERR_NOMEM;
     offer->number = number;
     offer->heard_ms = p2p_now_ms();
+    offers_sweep(o);
     p2p_lock(&o->lock);
     if (find_offer(o, number) != NULL)
         err = P2P_ERR_EXISTS;
@@ -231,6 +254,7 @@ offers_add(struct offers *o, uint32_t number, struct offers_file *from)
 
     if (err != P2P_OK)
         return err;
+    offers_sweep(o);
     p2p_lock(&o->lock);
     offer = find_offer(o, number);
     if (offer == NULL || offer->by_root != NULL)
@@ -306,6 +330,7 @@ offers_allow(struct offers *o, uint32_t number, const struct p2p_digest *roots,
     struct p2p_digest *grown;
     struct offer *offer;
 
+    offers_sweep(o);
     p2p_lock(&o->lock);
     if ((offer = find_offer(o, number)) == NULL)
         err = P2P_ERR_NOT_FOUND;
@@ -346,10 +371,10 @@ offers_allows(struct offers *o, const struct p2p_id *peer,
     if (o == NULL || peer == NULL || o->count == 0)
         return false;
     p2p_lock(&o->lock);
-    sweep(o);
     LIST_FOREACH(offer, &o->list, link)
     {
-        found = found || (is_receiver(offer, peer) && is_allowed(offer, root));
+        found = found || (!is_over(offer) && is_receiver(offer, peer) &&
+                          is_allowed(offer, root));
     }
     p2p_unlock(&o->lock);
     return found;
@@ -400,12 +425,14 @@ offers_exists(struct offers *o, uint32_t number)
 bool
 offers_end(struct offers *o, uint32_t number)
 {
+    struct offer_list ended = LIST_HEAD_INITIALIZER(ended);
     struct offer *offer;
 
     p2p_lock(&o->lock);
     if ((offer = find_offer(o, number)) != NULL)
-        remove_offer(o, offer);
+        take_out(o, offer, &ended);
     p2p_unlock(&o->lock);
+    free_offers(&ended);
     return offer != NULL;
 }
 
@@ -423,10 +450,8 @@ static struct offer *
 next_for(struct offers *o, const struct p2p_id *peer, struct offer *offer)
     P2P_REQUIRES(offers_lock)
 {
-    if (offer == NULL)
-        sweep(o);
     offer = offer == NULL ? LIST_FIRST(&o->list) : LIST_NEXT(offer, link);
-    while (offer != NULL && !is_receiver(offer, peer))
+    while (offer != NULL && (is_over(offer) || !is_receiver(offer, peer)))
         offer = LIST_NEXT(offer, link);
     return offer;
 }
@@ -542,20 +567,26 @@ offers_file_open(struct offers *o, const struct p2p_id *peer,
                  const struct p2p_digest *root, struct p2p_share_file **out)
 {
     enum p2p_err err = P2P_ERR_NOT_FOUND;
+    struct p2p_share_entry entry;
     const struct file *file;
+    struct stat hashed;
+    int fd = -1;
 
     *out = NULL;
     if (!may_have(o, peer))
         return err;
     p2p_lock(&o->lock);
     if ((file = find_root(o, peer, root)) != NULL) {
-        int fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
-        err = fd >= 0 ? p2p_share_file_adopt(fd, &file->hashed, file->entry, out)
-                      : p2p_err_from_errno(errno);
-        if (err != P2P_OK)
-            p2p_fd_close(&fd);
+        entry = *file->entry;
+        hashed = file->hashed;
+        fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+        err = fd >= 0 ? P2P_OK : p2p_err_from_errno(errno);
     }
     p2p_unlock(&o->lock);
+    if (err == P2P_OK)
+        err = p2p_share_file_adopt(fd, &hashed, &entry, out);
+    if (err != P2P_OK)
+        p2p_fd_close(&fd);
     return err;
 }
 

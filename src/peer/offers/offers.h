@@ -6,7 +6,8 @@
  * peers that it was opened for, and to nobody else. An offer ends when its program says
  * so, or has not been heard of for a minute.
  *
- * Thread-safe. Lookups wait for nothing but the lock.
+ * Thread-safe. Lookups wait for nothing but the lock, and no file is touched under it.
+ * Only offers_file_open asks the file system, after it released the lock.
  */
 #ifndef PEER_OFFERS_H
 #define PEER_OFFERS_H
@@ -28,6 +29,9 @@ struct offers; /* *returned owned*, free with offers_free */
 P2P_MUST_CHECK enum p2p_err offers_new(struct offers **out);
 /* NULL is fine. */
 void offers_free(struct offers *o);
+/* Closes the files of offers whose program is gone. Lookups skip them before that. NULL
+ * is fine. */
+void offers_sweep(struct offers *o);
 
 /* Begins an offer without files. EXISTS; TOO_LARGE: there are too many. */
 P2P_MUST_CHECK enum p2p_err offers_begin(struct offers *o, uint32_t number);
