@@ -6,6 +6,7 @@
  */
 #include "ui/transfers/queue.h"
 
+#include <stdio.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
@@ -14,6 +15,7 @@
 #include "ui/folders/folders.h"
 #include "ui/folders/keeping.h"
 #include "ui/folders/place.h"
+#include "ui/state/checksums.h"
 #include "ui/state/config.h"
 
 #define DISK_CHECK_S 30
@@ -113,10 +115,19 @@ delete_data(struct p2p_root *downloads, const struct p2p_digest *root)
     p2p_journal_close(journal);
 }
 
-/* Takes what is over out of the list. `*must_delete`: what is left of its data, by its
- * root. */
+/* What is left to do for a transfer that is over, without the lock. */
+struct rest_of {
+    bool must_delete; /* the data of this root */
+    struct p2p_digest root;
+    bool must_keep; /* the checksum of the file at this path */
+    char path[P2P_NAME_MAX + 1];
+    struct p2p_digest sha256;
+};
+
+/* Takes what is over out of the list. The proof of a file's content outlives the row: a
+ * transfer stays in the list until its checksum is stored. */
 static bool
-take_one_to_clean(struct ui_transfers *ts, bool *must_delete, struct p2p_digest *root)
+take_one_to_clean(struct ui_transfers *ts, struct rest_of *out)
     P2P_REQUIRES(ui_transfers_lock)
 {
     struct ui_transfer *t = ts->first;
@@ -125,10 +136,16 @@ take_one_to_clean(struct ui_transfers *ts, bool *must_delete, struct p2p_digest 
         t = t->next;
     if (t == NULL)
         return false;
-    *must_delete = t->is_discarding && t->root_known;
-    *root = t->root;
+    out->must_delete = t->is_discarding && t->root_known;
+    out->root = t->root;
     t->is_discarding = false;
-    if (t->is_removed) {
+    out->must_keep = t->is_removed && !t->is_checksum_kept &&
+                     t->state == UI_COMPLETED && t->sha256_known && t->path[0] != '\0';
+    if (out->must_keep) {
+        snprintf(out->path, sizeof(out->path), "%s", t->path);
+        out->sha256 = t->sha256;
+        t->is_checksum_kept = true;
+    } else if (t->is_removed) {
         ui_transfers_unlink(ts, t);
         ui_transfer_free(t);
     }
@@ -138,14 +155,16 @@ take_one_to_clean(struct ui_transfers *ts, bool *must_delete, struct p2p_digest 
 static bool
 clean_one(struct ui_transfers *ts)
 {
-    struct p2p_digest root;
-    bool must_delete = false;
+    struct p2p_root *downloads = ts->parts.folders->downloads;
+    struct rest_of rest = {.must_delete = false};
 
     p2p_lock(&ts->lock);
-    bool found = take_one_to_clean(ts, &must_delete, &root);
+    bool found = take_one_to_clean(ts, &rest);
     p2p_unlock(&ts->lock);
-    if (must_delete)
-        delete_data(ts->parts.folders->downloads, &root);
+    if (rest.must_delete)
+        delete_data(downloads, &rest.root);
+    if (rest.must_keep)
+        ui_checksum_keep(ts->parts.store, downloads, rest.path, &rest.sha256);
     return found;
 }
 
@@ -325,5 +344,7 @@ ui_queue_main(void *transfers)
             rest(ts);
         place = look_at_place(ts->parts.folders);
     }
+    while (clean_one(ts))
+        ;
     return NULL;
 }

@@ -243,7 +243,8 @@ complete(struct ui_transfers *ts, struct ui_transfer *t,
     ui_listing_changed(ts->parts.folders, UI_DOWNLOADS);
 }
 
-/* The request for the stop has already set the state PAUSED, CANCELLED or QUEUED. */
+/* The request for the stop has already set the state PAUSED, CANCELLED or QUEUED. An
+ * `err` of AWAY: the folder of the downloads is away. */
 static void
 conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
          const struct p2p_download_status *st) P2P_REQUIRES(ui_transfers_lock)
@@ -255,7 +256,7 @@ conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
     else if (t->stop != UI_GO_ON && was_running)
         fail(t, t->error, t->message); /* it gave way to another one, and its message
                                         * tells why */
-    else if (t->stop == UI_GO_ON && ui_folder_is_away(ts->parts.folders, UI_DOWNLOADS))
+    else if (t->stop == UI_GO_ON && err == P2P_ERR_AWAY)
         fail(t, P2P_ERR_AWAY, "");
     else if (t->stop == UI_GO_ON)
         fail(t, real_reason(err, st), st->message);
@@ -321,9 +322,10 @@ static void
 keep_sources(struct run *run, const struct ui_source *sources, size_t count)
 {
     p2p_lock(&run->ts->lock);
-    if (ui_transfer_set_sources(run->t, sources, count) != P2P_OK)
-        p2p_log_warn("out of memory: the sources of a transfer are not saved");
+    enum p2p_err err = ui_transfer_set_sources(run->t, sources, count);
     p2p_unlock(&run->ts->lock);
+    if (err != P2P_OK)
+        p2p_log_warn("out of memory: the sources of a transfer are not saved");
 }
 
 /* Makes the download visible to the manager, waits for its end, and hides it again. */
@@ -375,6 +377,8 @@ run_main(void *arg)
         p2p_download_status(dl, st);
         p2p_download_free(dl);
     }
+    if (ui_folder_is_away(run->ts->parts.folders, UI_DOWNLOADS))
+        err = P2P_ERR_AWAY; /* whatever the download says of it */
     p2p_lock(&run->ts->lock);
     conclude(run->ts, run->t, err, st != NULL ? st : &(struct p2p_download_status){0});
     p2p_unlock(&run->ts->lock);

@@ -84,8 +84,9 @@ struct ui_transfer {
     /* While it runs. */
     bool has_thread;
     enum ui_stop stop;
-    bool is_removed;    /* removed from all lists; the manager frees it */
-    bool is_discarding; /* the manager must delete the unfinished data */
+    bool is_removed;       /* removed from all lists; the manager frees it */
+    bool is_discarding;    /* the manager must delete the unfinished data */
+    bool is_checksum_kept; /* the manager has stored it, so a removed one can go */
     struct p2p_download *dl;
     bool is_told;         /* dl was told to stop */
     unsigned users;       /* threads that use dl without the lock */

@@ -9,7 +9,6 @@
 #include "p2p/lock.h"
 #include "ui/folders/folders.h"
 #include "ui/reply/json.h"
-#include "ui/state/checksums.h"
 #include "ui/state/events.h"
 #include "ui/transfers/queue.h"
 #include "ui/transfers/request.h"
@@ -304,15 +303,6 @@ end_with(struct ui_transfer *t, enum ui_state state, enum ui_stop stop)
 }
 
 /* Under the lock. Applies the verb if the state allows it. */
-/* The proof of a file's content outlives the row in the list. */
-static void
-keep_checksum(struct ui_transfers *ts, const struct ui_transfer *t)
-{
-    if (t->state == UI_COMPLETED && t->sha256_known && t->path[0] != '\0')
-        ui_checksum_keep(ts->parts.store, ts->parts.folders->downloads, t->path,
-                         &t->sha256);
-}
-
 static bool
 apply(struct ui_transfers *ts, struct ui_transfer *t, enum ui_verb verb)
     P2P_REQUIRES(ui_transfers_lock)
@@ -345,7 +335,6 @@ apply(struct ui_transfers *ts, struct ui_transfer *t, enum ui_verb verb)
     case UI_REMOVE:
         if (t->state != UI_COMPLETED)
             end_with(t, UI_CANCELLED, UI_STOP_DISCARD);
-        keep_checksum(ts, t);
         ui_store_remove_transfer(ts->parts.store, t->id);
         tell_removed(ts, t->id);
         t->is_removed = true; /* the manager frees it */

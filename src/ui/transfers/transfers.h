@@ -8,8 +8,9 @@
  * those that found no peer (after 15 s, doubled up to 10 min), and continues those that
  * met a full disk when there is space. It sleeps without a time limit if none of that
  * is due. Each running transfer has a thread that waits for its p2p_download. Verbs
- * note the request, write a row of the store and answer; they wait for no file system
- * but the store's, and for no peer. Thread-safe.
+ * note the request, write a row of the store and answer. They wait for no peer and for
+ * no folder but the keys directory, which has the store and the names of peers; nobody
+ * looks at the downloads folder under the lock. Thread-safe.
  */
 #ifndef P2P_UI_TRANSFERS_H
 #define P2P_UI_TRANSFERS_H
