@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from browser.firefox import Firefox
 from conftest import LONG, long_test, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,18 +78,13 @@ def chromium(folder):
 
 
 def firefox(folder):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is missing")
-    from selenium.webdriver.firefox.service import Service
-
-    found = [p for p in ("/usr/bin/geckodriver", "/usr/local/bin/geckodriver") if Path(p).exists()]
-    if not found:
-        pytest.skip("geckodriver is missing")
-    options = webdriver.FirefoxOptions()
-    options.add_argument("-headless")
-    return webdriver.Firefox(service=Service(found[0]), options=options)
+    if not Path("/usr/bin/firefox-esr").exists():
+        pytest.skip("firefox-esr is missing")
+    # Off in a page that has no camera or microphone: then only a name by mDNS is told, which nobody resolves here.
+    return Firefox({"media.peerconnection.ice.obfuscate_host_addresses": False})
 
 
-@pytest.mark.parametrize("start", [chromium, pytest.param(firefox, marks=long_test)], ids=["chromium", "firefox"])
+@pytest.mark.parametrize("start", [chromium, firefox])
 def test_a_browser(start, native, tmp_path):
     driver = start(tmp_path / "profile")
     try:
@@ -100,10 +96,11 @@ def test_a_browser(start, native, tmp_path):
             try:
                 if all(text.startswith("127.") for text in end.end["candidates"]):
                     pytest.skip("browsers do not use the loopback address, and this machine has no other one")
+                # Firefox collects a connection that nobody holds.
                 told = driver.execute_async_script(
                     "const [native, calls, bytes, done] = arguments;"
                     "meet(RTCPeerConnection, native, calls, bytes)"
-                    ".then((m) => { window.result = m.result; done({end: m.end}); }, (e) => done({error: String(e)}));",
+                    ".then((m) => { [window.result, window.pc] = [m.result, m.pc]; done({end: m.end}); }, (e) => done({error: String(e)}));",
                     end.end, role == "calls", BYTES,
                 )  # fmt: skip
                 assert "error" not in told, told
