@@ -308,7 +308,11 @@ answer_list(struct link *l, const struct p2p_msg *q)
     if (i == l->peer->file_count)
         last = "";
     p2p_msg_list_end(&wr, (struct p2p_text){last, strlen(last)});
-    return p2p_wr_end(&wr, &len) == P2P_OK && send_plain(l, len);
+    if (p2p_wr_end(&wr, &len) != P2P_OK || !send_plain(l, len))
+        return false;
+    if (last[0] != '\0' && l->peer->manners.on_page != NULL)
+        l->peer->manners.on_page(l->peer->manners.page_arg);
+    return true;
 }
 
 /* Everything that ever changed is in the last change. */

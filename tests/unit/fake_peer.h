@@ -50,6 +50,9 @@ struct fake_manners {
      * all of them take part on a machine of any speed. */
     const struct fake_peer *together;
     unsigned together_count;
+    /* After each page of the list but the last, before the next request is read. */
+    void (*on_page)(void *arg);
+    void *page_arg;
     bool not_found;
     const char *name;   /* the name in INFO; NULL: the peer does not know INFO? */
     uint64_t log;       /* of its list of changes; 0: the peer does not know CHANGES? */

@@ -255,13 +255,43 @@ pauses_of_no_length_stop_nothing(void **state)
     free(data);
 }
 
+struct pauser {
+    struct fixture *f;
+    atomic_bool has_begun;
+    atomic_uint pages;
+};
+
+/* Pauses behind the first page, then behind the second one, then behind the third one:
+ * the list begins anew each time. */
+static void
+pause_behind_page(void *arg)
+{
+    struct pauser *p = arg;
+    unsigned page = atomic_fetch_add(&p->pages, 1) + 1;
+    struct p2p_download_status status = {.state = P2P_DL_CONNECTING};
+
+    if (page != 1 && page != 3 && page != 6)
+        return;
+    while (!atomic_load(&p->has_begun))
+        usleep(1000);
+    p2p_download_pause(p->f->dl);
+    while (status.state != P2P_DL_PAUSED) {
+        usleep(1000);
+        p2p_download_status(p->f->dl, &status);
+    }
+    p2p_download_resume(p->f->dl);
+}
+
 /* If a pause interrupts the reading of a list, the part that was read is not used. */
 static void
 pauses_while_it_is_listed_lose_no_file(void **state)
 {
-    enum { COUNT = 1000 };
+    enum { COUNT = 450 };
     struct fixture *f = *state;
+    struct pauser pauser = {.f = f};
 
+    f->peers[0].manners.on_page = pause_behind_page;
+    f->peers[0].manners.page_arg = &pauser;
     begin_folder(f, 1);
     for (unsigned i = 0; i < COUNT; i++) {
         char name[64];
@@ -269,13 +299,9 @@ pauses_while_it_is_listed_lose_no_file(void **state)
         fake_peer_add(&f->peers[0], name, f->data, 0, CHUNK);
     }
     begin(f);
-    for (unsigned i = 0; i < 40; i++) {
-        usleep(4000 + 300 * (i % 20));
-        p2p_download_pause(f->dl);
-        usleep(3000);
-        p2p_download_resume(f->dl);
-    }
+    atomic_store(&pauser.has_begun, true);
     end(f, P2P_OK);
+    assert_true(pauser.pages >= 6);
     assert_int_equal(f->last.files_total, COUNT);
     assert_int_equal(f->last.files_done, COUNT);
 }
