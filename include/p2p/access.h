@@ -36,7 +36,7 @@ struct p2p_access_rule {
 
 /* What a link is for. */
 struct p2p_access_link {
-    struct p2p_id guest; /* what its guests are known by */
+    struct p2p_id guest; /* the id that all guests of this link have */
     const char *names;   /* of files, and of folders with a last slash; each with a
                           * newline behind it */
 };
@@ -57,7 +57,7 @@ bool p2p_access_has_link(const struct p2p_access *access, const struct p2p_id *g
 /* One more owner of the snapshot; returns it. */
 struct p2p_access *p2p_access_hold(struct p2p_access *access);
 void p2p_access_put(struct p2p_access *access); /* NULL is fine */
-/* The same answers to every question. */
+/* True if both give the same answer to every question. */
 bool p2p_access_equal(const struct p2p_access *a, const struct p2p_access *b);
 
 /* Who asks. A caller that is blocked, or that a list of the owner leaves out, does not

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define P2P_CALL_TEXT_MAX (8u * 1024) /* of one message in a box */
+#define P2P_CALL_TEXT_MAX (8u * 1024) /* size limit of one message in a box */
 #define P2P_CALL_LIFE_S   30u
 /* How far `expires` may lie ahead, and how long ago it may have been: clocks differ. */
 #define P2P_CALL_AHEAD_MAX_S 60u

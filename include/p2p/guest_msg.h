@@ -30,10 +30,11 @@ struct p2p_have {
 /* STORED: what became of it. */
 enum p2p_stored_result {
     P2P_STORED_OK = 0,
-    P2P_STORED_NAME = 1,      /* the name cannot be used */
-    P2P_STORED_ROOM = 2,      /* the link takes no more bytes, or the disk is full */
-    P2P_STORED_COUNT = 3,     /* there are too many files */
-    P2P_STORED_HASH = 4,      /* what arrived is not what the guest has read */
+    P2P_STORED_NAME = 1,  /* the name cannot be used */
+    P2P_STORED_ROOM = 2,  /* the link takes no more bytes, or the disk is full */
+    P2P_STORED_COUNT = 3, /* there are too many files */
+    P2P_STORED_HASH =
+        4, /* the bytes that arrived differ from those that the guest has read */
     P2P_STORED_DISK = 5,      /* it cannot be written */
     P2P_STORED_CANCELLED = 6, /* by the guest */
 };

@@ -52,9 +52,9 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_zero_bytes(const struct p2p_chunks *geom
                                                    uint64_t *out);
 
 /* Checks the space for a download. DISK_FULL: the rest does not fit beside the space
- * that must stay free. DISK_TOO_SMALL: nor would it if the disk was empty and enlarged
- * while the download waits. Data of
- * an interrupted download counts. Creates nothing. */
+ * that must stay free. DISK_TOO_SMALL: it would not fit on the empty disk either, not
+ * even if the disk is enlarged later. Data of an interrupted download counts. Creates
+ * nothing. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_check_room(const struct p2p_root *downloads,
                                                    const struct p2p_journal_info *info);
 

@@ -123,7 +123,7 @@ enum {
     P2P_FEATURE_HISTORY = 8,
     P2P_FEATURE_TICKETS = 16,
 };
-/* OFFER: files that the client would like to give away, and a text. */
+/* OFFER: files that the client would like to send, and a text. */
 #define P2P_OFFER_ID_LEN      16
 #define P2P_OFFER_RECORDS_MAX 64    /* of one offer */
 #define P2P_OFFER_ITEMS_MAX   10000 /* in all records of one offer */
@@ -381,7 +381,8 @@ struct p2p_reg_delta {
 size_t p2p_registration_size(const struct p2p_registration *reg);
 /* Writes the bytes to sign, from the fields only: the caller has sorted the entries. */
 void p2p_registration_put(struct p2p_wr *wr, const struct p2p_registration *reg);
-/* The same for the second signature, which covers the name as well. */
+/* The same for the second signature, which covers the kind, the name and the addresses
+ * as well. */
 size_t p2p_registration2_size(const struct p2p_registration *reg);
 /* As p2p_registration_put. */
 void p2p_registration2_put(struct p2p_wr *wr, const struct p2p_registration *reg);

@@ -28,9 +28,9 @@ enum p2p_nat {
 };
 #define P2P_NAT_SERVERS 2
 
-/* Without the question whether it lets in what was not asked: never CONE. What was
- * seen: the outside address at each server; port 0: no answer. `own` is this machine's
- * side. */
+/* Does not test whether the router accepts packets from other senders, so the result is
+ * never CONE. It has the outside address that each server saw; port 0: no answer. `own`
+ * is this machine's side. */
 enum p2p_nat p2p_nat_of(const struct p2p_addr *own,
                         const struct p2p_addr seen[P2P_NAT_SERVERS]);
 

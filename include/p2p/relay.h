@@ -33,8 +33,8 @@ struct p2p_relay_token {
     struct p2p_session_id session;
     struct p2p_id from, to; /* caller and callee */
     enum p2p_relay_side side;
-    uint64_t
-        bytes; /* that may pass, both ways together; 0: as many as the relay lets */
+    uint64_t bytes; /* bytes that may pass, in both directions together; 0: the relay's
+                       own limit */
 };
 
 #define P2P_RELAY_MAC_LEN   16

@@ -18,8 +18,8 @@ extern "C" {
  * allows as many descriptors as possible. The user's umask is kept, because it decides
  * which users may read downloaded files; secret files are created with mode 0600. Call
  * it first in main, before any thread starts. SIGINT stays ignored if the parent
- * ignored it: so a script that starts daemons with `&` gets Ctrl-C alone and stops them
- * in its own order. */
+ * ignored it: so when a script starts daemons with `&`, Ctrl-C stops only the script,
+ * and the script stops the daemons in its own order. */
 void p2p_service_begin(void);
 
 /* True if this program may open as many files as a daemon needs; otherwise logs the

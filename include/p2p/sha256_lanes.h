@@ -5,7 +5,7 @@
  * (16 lanes), AVX2 (8 lanes), SHA-NI (2 lanes), or OpenSSL block by block;
  * P2P_SHA256_LANES=openssl|sha-ni|avx2|avx512 in the environment forces one (tests,
  * measurements). Every way gives what OpenSSL gives. Works synchronously on data in
- * hand; no threads. Thread-safe.
+ * memory; no threads. Thread-safe.
  */
 #ifndef P2P_SHA256_LANES_H
 #define P2P_SHA256_LANES_H

@@ -217,7 +217,8 @@ P2P_MUST_CHECK enum p2p_err p2p_share_file_read(struct p2p_share_file *file,
  * sentence ("it contains ':'"), in order of name: invalid names, links, special files,
  * unreadable files. A folder counts once, with everything in it. `name` can be shown
  * (odd bytes are escaped). A last visit with an empty name gives the number of further
- * files.
+ * files. The visit runs under locks of the share and must not call its functions. BUSY:
+ * the share has no index now.
  */
 typedef void p2p_share_visit_problem(void *arg, const char *name, const char *reason);
 P2P_MUST_CHECK enum p2p_err
@@ -229,8 +230,8 @@ P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
                                                   p2p_share_visit_problem *visit,
                                                   void *arg);
 
-/* Visits the places in the folder whose files are away (away_files of the totals).
- */
+/* Visits the places in the folder whose files are away (away_files of the totals), as
+ * p2p_share_problems does. */
 typedef void p2p_share_visit_disk(void *arg, const char *place, uint64_t files);
 P2P_MUST_CHECK enum p2p_err p2p_share_disks(struct p2p_share *share,
                                             p2p_share_visit_disk *visit, void *arg);

@@ -93,6 +93,7 @@ struct p2p_version {
      * wall clock; 0: unknown. */
     uint64_t stays_until_s;
 };
+/* Runs under the lock of the versions, so it must not call their functions. */
 typedef void p2p_versions_visit(void *arg, const struct p2p_version *version);
 
 /* Visits the old versions of a name, newest first: those before `before` (0: all), at
@@ -125,8 +126,8 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_open_content(struct p2p_versions *v,
 /* ---- For other devices ---- */
 
 /* The owner decides with the setting `history` whether the devices that may download a
- * file see its old contents, too. They never see those of before it was deleted, nor
- * those of a file that is not there now. */
+ * file see its old contents, too. They never see contents from before the file was
+ * deleted, nor contents of a file that does not exist now. */
 
 /* As p2p_versions_of, with what other devices may see. NOT_FOUND: nothing. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_shown(struct p2p_versions *v, const char *name,
@@ -199,7 +200,8 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_get(struct p2p_versions *v, const char 
                                              char *out, size_t cap);
 /* USAGE: the value does not fit the key. NOT_FOUND: no such key. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_check(const char *key, const char *value);
-/* Stores a value; NULL: uses the default again. Errors as of p2p_versions_check, and those of the disk. */
+/* Stores a value; NULL: uses the default again. Errors as of p2p_versions_check, and
+ * those of the disk. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_set(struct p2p_versions *v, const char *key,
                                              const char *value);
 /* The name of the setting at this place, with its meaning; NULL behind the last one. */

@@ -85,7 +85,7 @@ struct http_options {
         *host; /* address to listen on; "0.0.0.0", "::" or "*": all, IPv4 and IPv6 */
     uint16_t port;         /* 0: any free port, see http_server_port() */
     unsigned threads;      /* 0: one per core, at least 2 */
-    unsigned pool_threads; /* 0: 2; for long work (offload.h) */
+    unsigned pool_threads; /* threads for long work (offload.h); 0: two threads */
     /* 0: HTTP_MAX_CONNECTIONS. An eighth, at most 128, is reserved for loopback and for
      * callers marked as known. When it is full, idle unknown connections are closed
      * first. */

@@ -147,7 +147,7 @@ struct http_server {
 
     struct http_server_lock lock;
     struct http_conn *conns P2P_GUARDED_BY(http_server_lock);
-    /* Open connections that were not given up, */
+    /* Open connections, without those that are about to be closed, */
     unsigned n_placed P2P_GUARDED_BY(http_server_lock);
     /* And how many of them have no reserved place. */
     unsigned n_others P2P_GUARDED_BY(http_server_lock);

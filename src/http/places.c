@@ -46,7 +46,7 @@ struct newcomer {
 struct offer {
     struct http_conn *conn;
     unsigned crowd;     /* connections of its network, including the new one */
-    unsigned of_source; /* of these, those of its source */
+    unsigned of_source; /* of these, the connections of its source */
     unsigned rank;      /* 0: between requests, ... */
     uint64_t since_ms;
 };

@@ -70,7 +70,8 @@ http_answer_queue(struct http_request *req)
         return MHD_NO;
     atomic_fetch_add(&req->server->n_by_class[req->status / 100 % 6], 1);
     http_conn_set_phase(
-        req->conn, HTTP_ANSWER); /* from here on, time passes because of the reader */
+        req->conn,
+        HTTP_ANSWER); /* from here on, a slow client is the reason for a delay */
     charge_rate(req);
     done = MHD_queue_response(req->mhd, req->status, req->response);
     if (!req->is_shared)

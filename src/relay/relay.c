@@ -173,7 +173,8 @@ run_one(struct relay *r, struct session *s, uint64_t now_us)
         end_session(r, s, ends[end]);
 }
 
-/* One turn for each session that has something to do. Returns the bytes that came in. */
+/* One turn for each session that has something to do. Returns the bytes that came in.
+ */
 static uint64_t
 run_sessions(struct relay *r)
 {
@@ -205,7 +206,8 @@ expire_sessions(struct relay *r, uint64_t now_ms)
 
 /* ---- turns ---- */
 
-/* The limits of the totals hold at once, those of a session for the next ones. */
+/* New limits of all sessions together apply at once. New limits of one session apply to
+ * later sessions. */
 static void
 apply_limits(struct relay *r)
 {
@@ -287,9 +289,10 @@ on_wake(struct relay *r)
         apply_limits(r);
 }
 
-/* Packets arrive one by one, and to be woken for each costs more than to move it. While a
- * file goes through, the next turn waits for more to arrive; single messages do not wait.
- * Measured at 400 Mbit/s without offloads: a third of the CPU time, the same rate. */
+/* Packets arrive one by one, and to be woken for each costs more than to move it. While
+ * a file goes through, the next turn waits for more to arrive; single messages do not
+ * wait. Measured at 400 Mbit/s without offloads: a third of the CPU time, the same
+ * rate. */
 static void
 gather(const struct relay *r, uint64_t moved)
 {
@@ -298,8 +301,8 @@ gather(const struct relay *r, uint64_t moved)
 }
 
 /* Sessions are ended after the events were read, clients while they are read: an event
- * of a client that an earlier one has ended must not be looked at. So clients are
- * handled one an epoll_wait. */
+ * of a client that an earlier one has ended must not be looked at. So at most one
+ * client is handled for each epoll_wait. */
 static void
 turn(struct relay *r)
 {

@@ -15,8 +15,8 @@ struct ui_mirrors {
     const struct ui_folders *folders;
     const struct ui_events *events;
     struct p2p_keeper *keeper; /* owned by the program */
-    /* Those whose folder was there when this process began, so that its sandbox lets
-     * them in. */
+    /* Mirrors whose folder existed when this process started: its sandbox allows only
+     * these folders. */
     char allowed[P2P_MIRRORS_MAX][P2P_MIRROR_ID_LEN + 1];
     size_t allowed_count;
 };

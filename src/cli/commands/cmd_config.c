@@ -8,7 +8,7 @@
 #include "p2p/settings.h"
 
 enum { SECTION_MAX = 64 };
-#define VERSIONS "versions." /* what their settings begin with */
+#define VERSIONS "versions." /* prefix of the settings of old versions */
 
 struct config_options {
     bool json;

@@ -499,7 +499,7 @@ check_own_port(struct doctor *doc)
     }
 }
 
-/* By any way: the addresses first, then a relay. */
+/* Tries every path: first the addresses, then a relay. */
 static void
 check_path(struct doctor *doc, const struct cli_peer *peer)
 {

@@ -66,7 +66,7 @@ print_json(const struct report *r)
                  r->self != NULL
                      ? p2p_addr_format(&r->self->addr, address, sizeof(address))
                      : NULL);
-    if (r->self != NULL && !r->self->in_registry) /* mDNS does not tell how many */
+    if (r->self != NULL && !r->self->in_registry) /* mDNS does not announce how many */
         cli_put_text(object, "shared_files", NULL);
     else
         cli_put_number(object, "shared_files",

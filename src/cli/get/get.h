@@ -91,7 +91,7 @@ int get_choose_folder(const struct get_options *opt, const char *name,
 
 struct get_print {
     bool json, terminal, quiet;
-    bool prints_path; /* of what was downloaded, on stdout */
+    bool prints_path; /* the paths of downloaded files, on standard output */
     bool is_drawn;    /* a progress line is on the terminal */
     bool told_paused, told_retry;
     enum p2p_path_kind told_path[P2P_DOWNLOAD_SOURCES_MAX]; /* at first DIRECT */

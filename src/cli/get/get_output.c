@@ -150,7 +150,7 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
     (void)st;
     (void)type;
     (void)at;
-    remove(path); /* what stays makes the folder stay, too */
+    remove(path); /* if a file cannot be removed, its folder stays, too */
     return 0;
 }
 

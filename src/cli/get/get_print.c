@@ -200,7 +200,7 @@ add_field(char line[GET_LINE_MAX], size_t room, const char *field)
     return true;
 }
 
-/* What is behind the bar, the most important first. */
+/* The texts to the right of the bar, the most important one first. */
 static void
 add_numbers(char line[GET_LINE_MAX], size_t room,
             const struct p2p_download_status *status)

@@ -18,8 +18,8 @@ struct cli_shared {
     struct p2p_share_record record;
     struct p2p_home home;
 };
-/* `named` is --shared-dir, or NULL: then the programs with these keys tell, and last it
- * is that of the home. Borrows both texts. */
+/* `named` is --shared-dir. If it is NULL, the folder of the running programs with these
+ * keys is taken, or else that of the home folder. Borrows both texts. */
 void cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out);
 
 /* The folder with bare names in a list of PATH or NAME=PATH, else the first one; NULL

@@ -27,7 +27,7 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_fail(enum p2p_err err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* The exit status of downloads that ended with `err`. After a stop, says that the same
- * command goes on. */
+ * command resumes. */
 int cli_download_ended(enum p2p_err err);
 
 /* ---- Text for people ---- */

@@ -148,8 +148,9 @@ open_check(struct p2p_ice_pair *pair, bool nominates)
     pair->due_us = 0;
 }
 
-/* The pair is worth a packet now: the peer has asked over it, so its router lets us in.
- * The check that is open keeps its id: an answer may be on its way. */
+/* Checks this pair soon: the peer has sent a request over it, so the peer's router
+ * accepts our packets. A check that has been sent keeps its id, because its answer may
+ * still arrive. */
 static void
 trigger(const struct p2p_ice *ice, struct p2p_ice_pair *pair, uint64_t now_us)
 {

@@ -10,8 +10,9 @@ enum {
     MIN_RTT_LIFE_US = 10 * SECOND_US,
     PROBE_RTT_US = 200000,
     FULL_ROUNDS = 3,  /* without growth: the path is full */
-    QUEUE_US = 20000, /* that a busy machine may add */
-    BURST_US = 1000,  /* that may be sent at once after a pause */
+    QUEUE_US = 20000, /* delay that a busy machine may add */
+    BURST_US =
+        1000, /* what may be sent at once after a pause, as time at the present rate */
     /* Losses of a round: one in so many is too much. */
     LOST_IN_CRUISE = 50,
     LOST_IN_STARTUP = 10,

@@ -1,11 +1,12 @@
 /*
  * pace - how fast a sender of packets may send: a rate and a window, from what is
  * acknowledged and what is lost. After BBR: the rate is the highest delivery rate of
- * the last ten round trips; the window is twice what the path holds at that rate; a
- * cycle of a little faster, a little slower finds more and gives queues back. Losses
- * alone do not slow it down, but a round trip that loses more than a fiftieth lowers
- * the window, as in BBR's second version. Pure: the time is an argument, in
- * microseconds of any clock that does not go back. One thread at a time.
+ * the last ten round trips; the window is twice what the path holds at that rate; it
+ * sends a little faster at times, to find out if more is possible, and then a little
+ * slower, so that queues become empty. Losses alone do not slow it down, but a round
+ * trip that loses more than a fiftieth lowers the window, as in BBR's second version.
+ * Pure: the time is an argument, in microseconds of any clock that does not go back.
+ * One thread at a time.
  */
 #ifndef P2P_CHANNEL_PACE_H
 #define P2P_CHANNEL_PACE_H
@@ -15,10 +16,12 @@
 #include <stdint.h>
 
 enum p2p_pace_mode {
-    P2P_PACE_STARTUP,   /* doubles every round trip until the path is full */
-    P2P_PACE_DRAIN,     /* gives back the queue that the search has built */
-    P2P_PACE_CRUISE,    /* the cycle */
-    P2P_PACE_PROBE_RTT, /* a moment with half of the window: how long is the path alone?
+    P2P_PACE_STARTUP, /* doubles every round trip until the path is full */
+    P2P_PACE_DRAIN,   /* sends slower, so that the queue that STARTUP has built becomes
+                         empty */
+    P2P_PACE_CRUISE,  /* the cycle */
+    P2P_PACE_PROBE_RTT, /* a moment with half of the window, to measure the round trip
+                         * without a queue
                          */
 };
 

@@ -13,7 +13,7 @@ struct p2p_ring {
     uint8_t *buf;
     size_t cap; /* a power of two, or 0 */
     size_t head, used;
-    size_t max; /* of `used`; a power of two */
+    size_t max; /* the largest value of `used`; a power of two */
 };
 
 /* Frees its memory; it is empty then, and can be used again. */

@@ -278,7 +278,7 @@ put_probe(struct p2p_sctp *s, struct p2p_wr *wr, uint64_t now_us)
     s->probe_us = s->probes < PROBES_MAX ? now_us + PROBE_US : 0;
 }
 
-/* What is due first. False: nothing. */
+/* Writes the chunk that is due first. False: nothing is due. */
 static bool
 put_chunk(struct p2p_sctp *s, struct p2p_wr *wr, uint32_t *tag, uint64_t now_us)
 {

@@ -67,9 +67,10 @@ enum sctp_state {
 enum sent_state { SENT_IN_FLIGHT, SENT_LOST, SENT_ACKED };
 struct sctp_sent {
     uint64_t sent_us;
-    uint64_t offset; /* of its bytes in all bytes that were ever sent */
+    uint64_t offset; /* position of its bytes in all bytes that were ever sent */
     struct p2p_pace_stamp stamp;
-    uint32_t acked_to; /* of one that is acknowledged: so are all up to this one */
+    uint32_t acked_to; /* if it is acknowledged: all chunks up to this one are
+                          acknowledged, too */
     uint16_t len;
     uint16_t ssn;
     uint8_t flags;
@@ -79,7 +80,7 @@ struct sctp_sent {
 };
 
 struct sctp_sender {
-    struct p2p_ring bytes; /* from the oldest that is not acknowledged */
+    struct p2p_ring bytes; /* all bytes from the oldest one that is not acknowledged */
     uint64_t acked_offset; /* of the first byte in the ring */
     uint64_t next_offset;  /* of the first byte that was never sent */
     uint64_t control_end;  /* bytes before this offset are a control message */
@@ -112,7 +113,7 @@ struct sctp_early {
 
 struct sctp_receiver {
     struct p2p_ring bytes;
-    uint32_t last_tsn;         /* all up to this one are here */
+    uint32_t last_tsn;         /* all chunks up to this one have arrived */
     uint32_t highest;          /* the newest that is here */
     struct sctp_early **early; /* SCTP_WINDOW of them, by TSN; made when needed */
     size_t early_bytes;

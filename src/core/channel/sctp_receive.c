@@ -287,7 +287,8 @@ p2p_sctp_on_data(struct p2p_sctp *s, uint8_t flags, struct p2p_rd *value,
 
 /* ---- SACK ---- */
 
-/* The gap blocks: what is here behind what is missing. As many as fit. */
+/* Writes the gap blocks: the chunks that have arrived behind missing ones. As many as
+ * fit. */
 static uint16_t
 put_gaps(struct sctp_receiver *in, struct p2p_wr *wr)
 {

@@ -400,7 +400,8 @@ send_new(struct p2p_sctp *s, struct p2p_wr *wr, uint64_t now_us)
     put_sent(s, wr, out->next_tsn++);
 }
 
-/* What the peer has room for; one packet even if it has none, to hear when it has. */
+/* How much the peer has room for; one packet even without room, to learn when there is
+ * room again. */
 static bool
 peer_has_room(const struct p2p_sctp *s)
 {

@@ -184,8 +184,8 @@ p2p_sctp_on_shutdown_ack(struct p2p_sctp *s)
     s->state = SCTP_CLOSED;
 }
 
-/* What the peer says of our reset. If it is done, the peer's own follows, or the timer
- * says that it does not. */
+/* The peer's answer to our reset. If the reset is done, the peer's own one follows, or
+ * the timer expires. */
 static void
 on_reset_response(struct p2p_sctp *s, struct p2p_rd *value, uint32_t number)
 {
@@ -411,8 +411,8 @@ p2p_sctp_check_setup(struct p2p_sctp *s, uint64_t now_us)
     begin_end(s, now_us);
     if (s->timer_us == 0 || now_us < s->timer_us || s->state == SCTP_CLOSED)
         return;
-    /* All was delivered both ways; the last word of the peer got lost, and it does not
-     * say it again. */
+    /* Everything was delivered in both directions, but the peer's last message was
+     * lost, and the peer does not repeat it. */
     if (++s->tries >= SCTP_END_TRIES && s->state == SCTP_SHUTDOWN_ACK_SENT) {
         s->state = SCTP_CLOSED;
         return;

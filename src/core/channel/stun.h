@@ -81,8 +81,8 @@ P2P_MUST_CHECK enum p2p_err p2p_stun_format(const struct p2p_stun *message,
                                             uint8_t out[P2P_STUN_MAX], size_t *len);
 
 /*
- * A plain Binding request, filled up so that no answer is longer than it: a server need
- * not fear that somebody else's address stands on it.
+ * A plain Binding request, padded so that no answer is longer. So a server does not
+ * amplify traffic when the sender's address is forged.
  */
 #define P2P_STUN_ANSWER_MAX   44
 #define P2P_STUN_QUESTION_LEN 48

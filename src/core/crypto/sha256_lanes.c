@@ -88,7 +88,8 @@ enum { TRIAL_LEN = 4096, TRIALS = 5 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const struct p2p_sha256_kernel *chosen; /* NULL: OpenSSL, one by one */
-static unsigned worthwhile; /* from this number of messages on, a group is faster */
+static unsigned
+    worthwhile; /* a group is faster if it has at least this many messages */
 
 static uint64_t
 now_ns(void)

@@ -243,8 +243,8 @@ is_taken(const struct stat *st, const struct p2p_mailbox_note *note)
            ((uint64_t)st->st_size == note->size && mtime_ns(st) == note->mtime_ns);
 }
 
-/* What a name has now, compared with a file in the mailbox. EMPTY: a file without
- * bytes, as p2p_path_move_new may leave it. */
+/* Compares the file that has a name now with a file in the mailbox. EMPTY: a file
+ * without bytes, as p2p_path_move_new may leave it. */
 enum standing { NOTHING, EMPTY, SAME_FILE, OTHER };
 static enum standing
 public_file(const struct visit *v, const struct p2p_mailbox_note *note,

@@ -138,7 +138,8 @@ P2P_MUST_CHECK enum p2p_err p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chun
     P2P_EXCLUDES(p2p_dl_lock);
 
 /* ---- pieces.c ---- */
-/* Begins to note who sends what, and goes on if it is the same file. NOMEM. */
+/* Begins to record which peer sends which bytes; continues the record if it is the same
+ * file. NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_senders_begin(struct p2p_download *dl)
     P2P_REQUIRES(p2p_dl_lock);
 void p2p_dl_senders_clear(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);

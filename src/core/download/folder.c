@@ -333,8 +333,8 @@ try_file(struct p2p_download *dl, struct p2p_probe *probe, struct folder_file *f
     return err;
 }
 
-/* A file that cannot be stored fails alone; P2P_OK unless nothing can be stored at all
- * now. */
+/* If a file cannot be stored, only this file fails. P2P_OK unless nothing can be stored
+ * at all now. */
 static enum p2p_err
 try_target(struct p2p_download *dl)
 {

@@ -19,7 +19,8 @@
 struct dl_source_finder {
     struct p2p_download *dl;
     pthread_t thread;
-    uint64_t received, heard_ms; /* bytes at the last look; when they last rose */
+    uint64_t received,
+        heard_ms; /* bytes received at the last check; time of the last increase */
     bool stop P2P_GUARDED_BY(p2p_dl_lock);
 };
 

@@ -113,7 +113,8 @@ hash_next(struct dl_verifier *v)
     else
         err = hash_written(v, next.chunk);
     settle(v, &next, err);
-    return next.data != NULL ? P2P_OK : err; /* that one is the source's fault */
+    return next.data != NULL ? P2P_OK
+                             : err; /* this failure is the fault of the source */
 }
 
 static bool

@@ -125,8 +125,8 @@ scout_pause_ms(unsigned scouts)
     return pauses[scouts < 2 ? scouts : 2];
 }
 
-/* The scout is there: it fetches from now on, and those on the worse path end once what
- * they have asked for is here. So no byte comes twice. */
+/* The scout has connected. It downloads from now on, and the connections on the worse
+ * path end once they have received what they requested. So no byte is sent twice. */
 static void
 join_workers(struct dl_worker *scout, struct dl_source *s) P2P_REQUIRES(p2p_dl_lock)
 {

@@ -77,8 +77,8 @@ p2p_service_stop_signals(void *sigset)
         sigaddset(set, SIGINT);
 }
 
-/* The soft limit is often 1024, for the sake of programs that use select(), which ours
- * do not. */
+/* The soft limit is often 1024, because some programs use select(). The daemons do not.
+ */
 static void
 allow_descriptors(void)
 {

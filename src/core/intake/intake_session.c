@@ -275,7 +275,7 @@ take_data(struct session *s, const uint8_t *plain, size_t len)
         p2p_intake_drop(s->in, s->part);
         s->part = NULL;
         (void)!send_stored(s, s->file, P2P_STORED_DISK, "");
-        return err; /* what was asked for must not come any more */
+        return err; /* bytes that were requested must not arrive any longer */
     }
     get->got += (uint32_t)msg.data.len;
     if (get->got < get->length)

@@ -84,7 +84,8 @@ bool p2p_versions_object_is_there(struct p2p_versions *v,
 P2P_MUST_CHECK enum p2p_err p2p_versions_prefix(const char *folder,
                                                 char out[P2P_VERSIONS_PREFIX]);
 
-/* The same as p2p_versions_hash with what it comes from; *returns owned* layer, free().
+/* As p2p_versions_hash, and returns the layer from which the root is computed, too;
+ * *returns owned* layer, free().
  */
 P2P_MUST_CHECK enum p2p_err p2p_versions_hash_layer(int fd, uint64_t size,
                                                     bool (*stop)(void *arg), void *arg,

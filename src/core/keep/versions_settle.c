@@ -31,8 +31,8 @@ find_root(const struct settling *s, int fd, const struct stat *st,
     return p2p_versions_hash(fd, state.size, p2p_versions_is_cancelled, s->v, root);
 }
 
-/* A row for this very event may be there: the program was killed before the note was
- * removed. */
+/* There may be a row for this very event already: the program was killed before it
+ * removed the note. */
 static bool
 is_recorded(struct p2p_versions *v, const struct p2p_mailbox_note *note,
             const struct p2p_digest *root) P2P_REQUIRES(p2p_versions_lock)

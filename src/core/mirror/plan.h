@@ -36,12 +36,13 @@ struct p2p_mirror_name {
 };
 enum p2p_mirror_act p2p_mirror_decide(const struct p2p_mirror_name *name);
 
-/* The smallest number of changes a day that the brake lets through, and the part of the
- * files: one in so many. */
+/* The brake always allows this many changes per day. If there are more files, it allows
+ * changes of one file in P2P_MIRROR_PART. */
 #define P2P_MIRROR_CHANGES_MIN 10
 #define P2P_MIRROR_PART        4
-/* True if the replacements and removals `wanted` now have to wait: with those of the
- * last 24 hours (`spent`) they are more than the brake lets through for so many files.
+/* True if the replacements and removals `wanted` now have to wait: together with those
+ * of the last 24 hours (`spent`), they are more than the brake allows for this number
+ * of files.
  */
 bool p2p_mirror_brakes(uint64_t files, uint64_t spent, uint64_t wanted);
 

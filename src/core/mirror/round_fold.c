@@ -1,7 +1,7 @@
 /*
- * Names that are one file here: a file system that does not tell upper from lower case,
- * or takes two spellings of a letter for one, would let the second name replace the
- * file of the first, in each round anew. The second one is left out instead.
+ * Names that are one file here: on a file system that ignores upper and lower case, or
+ * treats two spellings of a letter as the same, the second name would replace the file
+ * of the first one in every round. The second one is left out instead.
  *
  * Which names are equal, only the file system knows. So it is asked: in a hidden folder
  * beside the files, each name in question gets an empty file, or meets that of another.
@@ -26,7 +26,7 @@
 
 /* ---- The hidden folder ---- */
 
-/* What is in it was made here, or by a program that was killed. */
+/* Its files were made by this function, or by a program that was killed. */
 static void
 remove_tree(int dir, const char *name, int depth)
 {
@@ -114,7 +114,8 @@ take_place(int probe, const char *name, size_t number)
 struct asked {
     const char *name;
     size_t number;
-    int rank; /* who gets the file: what is here already, then the source's others */
+    int rank; /* which name gets the file: one that is here already, then the source's
+                 others */
     bool is_plain;
 };
 

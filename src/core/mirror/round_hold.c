@@ -1,6 +1,6 @@
 /*
- * What waits: removals that are not confirmed yet, and what the brake or a full history
- * holds back.
+ * Decides which changes wait: removals that are not confirmed yet, and changes that the
+ * brake stops or that history has no room for.
  */
 #include <stdio.h>
 #include <stdlib.h>

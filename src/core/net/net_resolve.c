@@ -19,7 +19,7 @@ P2P_MUTEX_KIND(lookup_lock);
 struct lookup {
     struct lookup_lock lock;
     int holders P2P_GUARDED_BY(lookup_lock);
-    int done_fd; /* an eventfd: readable when the answer is there */
+    int done_fd; /* an eventfd: readable when the answer has arrived */
     bool done P2P_GUARDED_BY(lookup_lock);
     int status P2P_GUARDED_BY(lookup_lock);
     struct addrinfo *result P2P_GUARDED_BY(lookup_lock);

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GROW_IN_FLIGHT                                             \
-    (2.0 * 1024 * 1024) /* of Linux's 4 MiB, 3 are payload at most \
+#define GROW_IN_FLIGHT                                                           \
+    (2.0 * 1024 * 1024) /* of the 4 MiB that Linux allows, at most 3 are payload \
                          */
 
 struct grow {

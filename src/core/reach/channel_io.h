@@ -19,7 +19,8 @@ uint16_t p2p_channel_io_port(const struct p2p_channel_io *io);
 /* Called for each datagram. */
 typedef void p2p_channel_io_visit(void *arg, const struct p2p_endpoint *from,
                                   const uint8_t *data, size_t len);
-/* Reads what is there, at most some hundred datagrams. False: nothing was there. */
+/* Reads the datagrams that have arrived, at most some hundred. False: there were none.
+ */
 bool p2p_channel_io_read(struct p2p_channel_io *io, p2p_channel_io_visit *visit,
                          void *arg);
 /* Keeps a datagram, and sends those that are kept when there are enough, or when the

@@ -113,7 +113,7 @@ is_complete(const struct check *c)
     return c->seen[0].port != 0 && c->seen[1].port != 0;
 }
 
-/* Whether the router lets in what comes from a port that was not asked. */
+/* Finds out if the router accepts packets from a port to which nothing was sent. */
 static void
 ask_for_other_port(struct check *c)
 {
@@ -155,7 +155,8 @@ ask_and_hear(struct check *c, uint64_t deadline_ms)
     return P2P_OK;
 }
 
-/* The socket's own address: that of the way to the server, and its port. */
+/* The socket's own address: the address from which this machine reaches the server, and
+ * the socket's port. */
 static void
 own_address(const struct check *c, struct p2p_addr *out)
 {

@@ -68,7 +68,8 @@ void p2p_portmap_on_refusal(struct p2p_portmap *m, uint64_t now_ms);
 /* The answer by UPnP. NULL: the router maps nothing. */
 void p2p_portmap_on_upnp(struct p2p_portmap *m, const struct p2p_mapping *mapping,
                          uint64_t now_ms);
-/* What ends the mapping; its length, or 0: there is none, or it is by UPnP. */
+/* Writes the request that ends the mapping. Returns its length; 0: there is no mapping,
+ * or UPnP made it. */
 size_t p2p_portmap_end(const struct p2p_portmap *m,
                        uint8_t out[P2P_PORTMAP_MESSAGE_MAX]);
 /* "PCP", "NAT-PMP", "UPnP", or "none". */

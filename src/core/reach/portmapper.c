@@ -21,7 +21,7 @@
 
 enum {
     SETTLE_MS = 1000,         /* a new network means several changes */
-    NO_ROUTER_MS = 60 * 1000, /* until the router is looked for again */
+    NO_ROUTER_MS = 60 * 1000, /* pause before the next search for a router */
 };
 
 /* All but `stop` belongs to the thread. */

@@ -221,7 +221,7 @@ fit_proxy(struct p2p_discovery *d, struct job *job, size_t body_bytes)
     if (!send_less(job, body_bytes, BODY_BUDGET_MIN))
         return false;
     p2p_lock(&d->lock);
-    r->body_limit_bytes = 1; /* until a size is known that is accepted */
+    r->body_limit_bytes = 1; /* until a size is found that the registry accepts */
     p2p_unlock(&d->lock);
     return true;
 }

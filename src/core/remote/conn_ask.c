@@ -347,7 +347,7 @@ p2p_conn_list_all(struct p2p_conn *conn, uint64_t deadline_ms,
     return err;
 }
 
-/* What a peer answers that does not know a request. */
+/* The answer of a peer that does not know a request. */
 static enum p2p_err
 unsupported(const struct p2p_conn *conn, enum p2p_err err)
 {

@@ -11,7 +11,8 @@
 struct p2p_conn {
     int fd;
     struct p2p_stop *stop; /* ends connecting */
-    _Atomic int cut;       /* what interrupt shuts down: fd, once it is connected */
+    _Atomic int cut; /* the descriptor that an interruption shuts down: fd, once it is
+                        connected */
     int protocol;
     uint64_t timeout_ms;
     enum p2p_path_kind path;

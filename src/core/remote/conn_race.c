@@ -30,7 +30,7 @@ struct race {
     int news_fd; /* readable when a racer has ended, or a peer has named addresses */
     struct race_lock lock;
     bool is_over P2P_GUARDED_BY(race_lock); /* the others must stop */
-    /* What the answer to a call has named, until it is lined up. */
+    /* The addresses from the answer to a call, until they are in the line. */
     struct p2p_addr named[P2P_REACH_ADDRESSES_MAX] P2P_GUARDED_BY(race_lock);
     size_t named_count P2P_GUARDED_BY(race_lock);
 };

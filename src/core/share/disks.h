@@ -20,7 +20,7 @@
 
 struct p2p_disk {
     char *place;     /* relative to the shared folder; owned */
-    bool is_mounted; /* a file system is there now */
+    bool is_mounted; /* a file system is mounted there now */
     bool is_closed;  /* it cannot be read */
     bool is_back;    /* the last change can bring absent files back */
     int64_t since;   /* the last scan before the last change; -1: never */

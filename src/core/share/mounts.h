@@ -22,7 +22,7 @@ void p2p_mounts_close(struct p2p_mounts *mounts); /* twice is fine */
  * since the last call. */
 bool p2p_mounts_have_changed(struct p2p_mounts *mounts, int folder);
 /* Visits the places beneath the folder where something is mounted now, relative to it;
- * one can come twice. False: the system does not tell. */
+ * the same place may be visited twice. False: the system does not report the mounts. */
 typedef void p2p_mounts_visit(void *arg, const char *place);
 P2P_MUST_CHECK bool p2p_mounts_each(int folder, p2p_mounts_visit *visit, void *arg);
 

@@ -81,7 +81,8 @@ p2p_disks_look(struct p2p_disks *disks, int folder, int64_t scan)
         if (disk->is_mounted == look.is_there[i])
             continue;
         disk->is_mounted = look.is_there[i];
-        /* What a disk covered is back; what was on a dead one is not. */
+        /* Files that a mounted disk covered can be read again; files of a failed disk
+         * cannot. */
         disk->is_back = disk->is_mounted || !disk->is_closed;
         disk->is_closed = false;
         disk->since = scan;

@@ -27,7 +27,7 @@
 #include "p2p/tree.h"
 
 #define BUFFER_MIN (1 * P2P_MIB)
-/* After this many bytes, a whole-file hash lets other work go first. */
+/* After this many bytes, the hash of a whole file waits while there is other work. */
 #define FLAT_SLICE_BYTES (64 * P2P_MIB)
 
 P2P_MUTEX_KIND(p2p_hasher_lock);

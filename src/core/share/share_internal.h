@@ -103,15 +103,15 @@ struct p2p_share_owner {
         *unsaved; /* items whose row is not in a committed transaction yet */
     uint64_t resave_ms, resave_pause_ms; /* after a failed commit: when to try again */
     bool is_lost, is_scanned, is_in_transaction;
-    enum p2p_err warned; /* of this failure the log has told */
+    enum p2p_err warned; /* the last failure that was logged */
     bool is_in_doubt;    /* the scan follows a time in which events were lost */
     bool is_behind;      /* a failing disk lost rows, which must be written again */
     size_t skipped;
     size_t missing;    /* items that are gone from the disk and kept */
-    size_t absent;     /* those of them whose disk is not there */
+    size_t absent;     /* of these, the ones whose disk is not mounted */
     bool must_recount; /* for each disk */
     struct p2p_disks disks;
-    uint64_t waiting_ms; /* since this time some are missing */
+    uint64_t waiting_ms; /* some files have been missing since this time */
     uint64_t settle_ms;  /* when they are judged */
     uint64_t confirm_ms; /* until this time, files that disappear count as deleted by
                           * the owner */

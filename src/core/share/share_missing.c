@@ -152,7 +152,8 @@ presence(struct p2p_share *s)
 
 /* ---- Disks beneath the folder ---- */
 
-/* Its disk is here again, or the one that covered it is gone: it may return now. */
+/* Its disk is mounted again, or the disk that covered it was unmounted: the file may be
+ * shared again. */
 static void
 expect(struct p2p_item *item, void *arg)
 {
@@ -189,7 +190,7 @@ p2p_missing_look(struct p2p_share *s)
 {
     if (!p2p_disks_look(&s->owner.disks, p2p_root_fd(s->root), s->scan))
         return;
-    s->scan++; /* what is seen from now on was seen after the change */
+    s->scan++; /* everything that is noticed from now on happened after the change */
     expect_all(s);
 }
 
@@ -328,7 +329,7 @@ judge(struct p2p_share *s, uint64_t now_ms)
         set_emptied(s, s->owner.missing);
 }
 
-/* None is missing, except those of other disks. */
+/* No file is missing, except for files of other disks. */
 static void
 compare_with_record(struct p2p_share *s)
 {

@@ -529,8 +529,8 @@ p2p_pipeline_feed(struct p2p_share *s)
 }
 
 /* Content that was here before keeps its version and its SHA-256. A name that comes
- * back goes on with its numbers. An empty file's root is all zero, as a fresh item's:
- * the version tells them apart. */
+ * back continues with its version numbers. An empty file's root is all zero, as a fresh
+ * item's: the version tells them apart. */
 static void
 number_version(struct p2p_share *s, struct p2p_file_facts *facts,
                const struct p2p_item *item)

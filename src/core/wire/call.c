@@ -46,7 +46,7 @@ put_channel(struct p2p_wr *wr, const struct p2p_call *call)
         put_short(wr, c->candidates[i]);
 }
 
-/* An answer holds for one call and for what that call offered. */
+/* An answer is valid only for one call and for what this call offered. */
 static void
 put_answer(struct p2p_wr *wr, const struct p2p_call *call)
 {

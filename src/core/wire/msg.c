@@ -397,7 +397,7 @@ get_changes_get(struct p2p_rd *rd, struct p2p_msg *msg)
     m->after = p2p_rd_get_u64(rd);
     m->wait_s = p2p_rd_get_u16(rd);
     m->folder = get_text(rd);
-    if (m->kind != 0) /* what follows is not known here */
+    if (m->kind != 0) /* this version does not know the rest */
         (void)p2p_rd_get_ref(rd, rd->left);
     return true;
 }

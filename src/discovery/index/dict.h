@@ -24,7 +24,7 @@ struct dict_part {
     struct segment_name names[DICT_OPEN_NAMES];
     uint32_t starts[DICT_OPEN_NAMES]; /* hint.h */
     uint64_t bytes[DICT_OPEN_NAMES];
-    struct dict_block *blocks; /* what the texts live in */
+    struct dict_block *blocks; /* memory of the texts */
     size_t block_left;
     _Atomic uint32_t refs;
 };

@@ -57,7 +57,8 @@ segment_text(const struct segment *s, uint32_t rank)
 
 /* The first rank whose folded text is not below `text` in its first len bytes. */
 uint32_t segment_lower_bound(const struct segment *s, const char *text, size_t len);
-/* The first rank whose folded text is above it in its first len bytes. */
+/* The first rank whose folded text is greater than this text, if only the first len
+ * bytes are compared. */
 uint32_t segment_upper_bound(const struct segment *s, const char *text, size_t len);
 
 /* The trigram's row, or NULL if no name contains it. */

@@ -152,8 +152,9 @@ count_of(const struct box *box, const struct holder *h)
     return count;
 }
 
-/* The message that makes room for one of this source: one that was read, or the oldest
- * of the source that has most, if that is more than this one has. */
+/* Chooses the message that is removed to make room for one of this source: a message
+ * that was read already, or else the oldest one of the source with the most messages,
+ * if that source has more than this one. */
 static struct message *
 victim_for(struct box *box, const struct holder *h)
 {

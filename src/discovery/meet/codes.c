@@ -63,8 +63,9 @@ sweep(struct codes *c, struct boxes *boxes, uint64_t now_ms) P2P_REQUIRES(codes_
         refresh(c, boxes, i, now_ms);
 }
 
-/* Short, and mostly not the number that somebody has had a moment ago: one of a range
- * that is at most a quarter full. 0: there is none. */
+/* Chooses a free number that is short, and probably not one that was in use a moment
+ * ago: a random one of a range of which at most a quarter is in use. 0: there is none.
+ */
 static uint32_t
 free_number(struct codes *c) P2P_REQUIRES(codes_lock)
 {

@@ -119,8 +119,9 @@ endpoint_of(const struct sockaddr_storage *sa, struct p2p_endpoint *out)
     return p2p_endpoint_is_unicast(out);
 }
 
-/* A sender can put somebody else's address on a question. So answers that are longer
- * than their questions, as browsers send them, are few for one address and in all. */
+/* A sender can put somebody else's address on a question. So the server sends only few
+ * answers that are longer than their requests (browsers send such requests), to one
+ * address and in total. */
 static bool
 has_budget(struct stun_server *s, const struct sockaddr_storage *from, bool is_short)
 {

@@ -86,7 +86,7 @@ P2P_MUST_CHECK enum p2p_err record_get_claims(struct p2p_rd *rd,
                                               char addresses[RECORD_ADDRESSES_MAX + 1]);
 
 /* Converts the text of an address at which a peer can be reached to its canonical text.
- * RANGE for any, multicast. */
+ * RANGE for addresses that no peer can have: "any" (0.0.0.0) and multicast. */
 P2P_MUST_CHECK enum p2p_err record_parse_ip(const char *text,
                                             char out[RECORD_IP_MAX + 1]);
 

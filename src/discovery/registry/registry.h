@@ -167,8 +167,9 @@ struct registry_peer {
 };
 
 /*
- * A visit that goes through a long list calls this on a copy of its argument: lets
- * writers in. Afterwards the list may be another one, or empty if the peer has left.
+ * A visit of a long list calls this with a copy of its argument, so that writers get
+ * the lock in between. Afterwards the list may have changed, or be empty if the peer
+ * has left.
  */
 void registry_let_others_in_unlocks(struct registry_peer *peer);
 #define REGISTRY_VISIT_SLICE 128u /* files between two calls */

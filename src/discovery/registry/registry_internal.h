@@ -15,7 +15,7 @@
 /* One sixteenth of the memory is for tombstones. */
 #define REGISTRY_STONES_PART 16u
 
-/* The number of steps after which a writer lets readers in. */
+/* After this many steps, a writer releases the lock for readers. */
 #define REGISTRY_SLICE 64u
 
 struct peer {

@@ -107,7 +107,7 @@ struct room {
     struct evicted evicted;
 };
 
-/* Also with `writer` alone: nobody else changes these numbers then. */
+/* It is enough to hold `writer`, because nobody else changes these numbers then. */
 uint64_t
 registry_bytes(const struct registry *r) P2P_NO_LOCK_CHECK
 {
@@ -483,7 +483,8 @@ registry_set_direct(struct registry *r, const struct p2p_id *id, const char *ip,
         registry_announce(r, id, false);
 }
 
-/* The record is there already, perhaps without what only the peer itself tells. */
+/* The registry has the record already, perhaps without the claims that only the peer
+ * itself sends. */
 static void
 take_again(struct peer *p, const struct record *rec)
 {

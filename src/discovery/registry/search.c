@@ -52,7 +52,8 @@ enum { DRAWN = 4 * SEARCH_SOURCES, NAMES_LOOKED_AT = 1000 };
 struct draw {
     uint32_t peers[DRAWN];
     uint32_t count;
-    uint32_t files; /* that these are from; only with several can a peer be twice */
+    uint32_t files; /* number of files that these peers come from; a peer can be there
+                       twice only if there are several files */
     uint64_t total, passed; /* entries: a peer has one for each name of the content */
     uint64_t random;
 };

@@ -13,8 +13,8 @@ struct source {
     uint32_t next; /* of the hash chain */
     uint32_t peers, tombstones;
     uint32_t first_tombstone, last_tombstone; /* the oldest and the newest */
-    uint64_t
-        bytes; /* of its peers, each counted as if no other peer had the same files */
+    uint64_t bytes; /* memory of its peers, each one counted as if no other peer had the
+                       same files */
     uint8_t from[16]; /* IPv4 as ::ffff:a.b.c.d; of a wider one see source_widen */
     /* The one that contains it: of a /64 its /56, of this its /48, or SLAB_NONE. It
      * counts the same peers and bytes. */

@@ -39,7 +39,8 @@ struct redisReply;
 
 /*
  * Asks the Sentinels, connects, authenticates (P2P_REDIS_PASSWORD; Sentinels:
- * P2P_SENTINEL_PASSWORD), selects. `timeout_ms` holds for every answer. UNREACHABLE.
+ * P2P_SENTINEL_PASSWORD), selects. `timeout_ms` is the limit for each answer.
+ * UNREACHABLE.
  */
 P2P_MUST_CHECK enum p2p_err redis_link_open(const struct redis_url *url,
                                             unsigned timeout_ms,

@@ -211,8 +211,8 @@ put_time_field(struct out *o, int64_t mtime_s)
     put(o, (uint64_t)t, 4);
 }
 
-/* What a header and a line have in common, from the version to the length of the
- * name. */
+/* The fields that a header and a line have in common, from the version to the length of
+ * the name. */
 static void
 put_common(struct out *o, const struct zip_entry *e, bool needs_zip64, uint32_t crc)
 {
@@ -354,7 +354,8 @@ zip_piece_at(const struct zip *z, uint64_t at, struct zip_piece *out)
     }
 }
 
-/* The part that contains `at`, which is not in a file, and where this part begins. */
+/* Finds the part that contains the position `at`, and where it begins. The position is
+ * not inside of a file. */
 static size_t
 make_part(const struct zip *z, uint64_t at, uint8_t out[PART_MAX], uint64_t *begin)
 {

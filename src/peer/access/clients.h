@@ -20,7 +20,7 @@ struct client;  /* a reference to an entry */
 P2P_MUST_CHECK enum p2p_err clients_new(uint64_t bytes_per_s, struct p2p_rate *all,
                                         struct clients **out);
 void clients_free(struct clients *c);
-/* For those that are here and those to come. */
+/* Applies to present and to later clients. */
 void clients_set_rate(struct clients *c, uint64_t bytes_per_s);
 P2P_MUST_CHECK enum p2p_err clients_get(struct clients *c, const struct p2p_id *id,
                                         struct client **out);

@@ -67,7 +67,7 @@ bool links_sweep(struct links *l);
 /* Answers the links of the table (p2p/links.h), and no longer those that are gone from
  * it; true if one was. After an error, those that are answered stay. Does file I/O. */
 bool links_follow(struct links *l, const char *keys_dir);
-/* Writes what guests have used to the table. Does file I/O. */
+/* Stores in the table how much of each link was used. Does file I/O. */
 void links_store(struct links *l, const char *keys_dir);
 
 struct links_counts {

@@ -28,7 +28,7 @@ struct offer {
     uint64_t heard_ms;
     struct p2p_id receivers[OFFERS_RECEIVERS_MAX];
     size_t receiver_count;
-    /* Sorted by name, and (files alone) by root, when it is open for somebody. */
+    /* Sorted by name and (only files) by root once a receiver may download. */
     struct file **files, **by_root;
     size_t count, cap, root_count;
     struct p2p_digest *allowed; /* owned: files of the shares */

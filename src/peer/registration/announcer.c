@@ -217,8 +217,8 @@ find_places(struct announcer *a, struct places *p)
         add_place(p, &own[i]);
 }
 
-/* A registration takes memory for each file, several times over. Between two, the
- * system has it: the allocator would keep it. */
+/* A registration needs memory for each file, several times over. Afterwards this
+ * returns the memory to the system, because the allocator would keep it. */
 static void
 give_back_memory(void)
 {

@@ -19,7 +19,8 @@ enum {
                             * loop has yet to take over */
 };
 
-/* Most sources are near by their address alone. */
+/* For most sources, the address is enough to see that they are on the local networks.
+ */
 bool
 loop_is_near(struct loop *loop, const struct sockaddr_storage *from)
 {

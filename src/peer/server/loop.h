@@ -23,7 +23,7 @@
 /* A client that has not read for this long may be closed to make room. */
 #define LOOP_STALLED_MS 2000
 
-/* Networks of this machine that are looked at. */
+/* The maximum number of this machine's networks that are considered. */
 #define LOOP_LINKS_MAX 64
 
 TAILQ_HEAD(conn_list, conn);

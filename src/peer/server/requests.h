@@ -42,8 +42,8 @@ struct requests {
     struct request_list parked; /* requests that cannot be answered yet: see
                                  * requests_park */
     unsigned count;             /* all, parked ones too */
-    unsigned uncounted; /* of these, errors to send, and INFO?, which comes beside
-                           all that a client may have in flight */
+    unsigned uncounted; /* of these, the ones that do not count towards the client's
+                           limit: errors to send, and INFO? */
     size_t bytes;       /* of all */
 };
 

@@ -147,7 +147,7 @@ fetch_cold(struct conn *c, int fd, uint64_t offset, size_t len)
     return err == P2P_OK ? P2P_ERR_BUSY : err;
 }
 
-/* Reads bytes from the page cache; 0 if they are not there, -1 with errno. */
+/* Reads bytes from the page cache. 0: they are not in the cache; -1 with errno. */
 static ssize_t
 read_cached(int fd, uint8_t *out, size_t len, uint64_t offset)
 {

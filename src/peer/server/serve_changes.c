@@ -81,8 +81,8 @@ collect(void *arg, uint64_t change, const char *name, enum p2p_share_change_kind
     return true;
 }
 
-/* What the name is now. BUSY: the file is not shared yet. TOO_LARGE: there is no room
- * for it in this record. */
+/* The present state of the name. BUSY: the file is not shared yet. TOO_LARGE: there is
+ * no room for it in this record. */
 static enum p2p_err
 put_entry(struct collecting *all, unsigned i, struct p2p_wr *wr)
 {

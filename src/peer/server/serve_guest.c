@@ -1,7 +1,7 @@
 /* Guests of links (docs/PROTOCOL.md, "Links"): frames without a seal, on a channel that
- * the link's secret has opened. The messages that they may send are a list; those that
- * read files go the way of protocol 2, where visible.c shows them the link's files
- * alone. */
+ * the link's secret has opened. The messages that they may send are a list; requests
+ * for files are handled as in protocol 2, where visible.c shows only the link's files.
+ */
 #include <string.h>
 
 #include "p2p/clock.h"

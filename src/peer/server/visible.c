@@ -149,7 +149,7 @@ visible_is_old(const struct conn *c, const struct p2p_digest *root)
            find_root(c, root, &entry) == P2P_ERR_NOT_FOUND;
 }
 
-/* May the shares give away this content? */
+/* True if the client may get this content from the shares. */
 static enum p2p_err
 check_root(const struct conn *c, const struct p2p_digest *root)
 {

@@ -129,7 +129,7 @@ ui_files_handle_problems(struct http_request *req, void *arg)
     ui_listing_release(l);
 }
 
-/* Of the folders that are there. */
+/* For the folders that are not away. */
 static enum p2p_err
 request_scans(const struct ui_folders *folders)
 {

@@ -18,8 +18,8 @@ struct p2p_tender *ui_keeping_new(struct ui_folders *folders);
 struct p2p_versions *ui_keeping_of(const struct ui_folders *folders,
                                    const struct p2p_root *root);
 
-/* Sends the event `versions`: those of this file came or went; NULL: of several, or
- * nobody knows of which. */
+/* Sends the event `versions`: versions of this file were added or removed; NULL: of
+ * several files, or of an unknown one. */
 void ui_keeping_tell(const struct ui_folders *folders, const char *name);
 
 /* Deletes a shared file and keeps it as a version. `*until_s`: it stays until then.

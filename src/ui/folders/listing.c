@@ -356,7 +356,7 @@ note_known_hashes(const struct ui_listings *ls, struct ui_listing *l)
             ls->known_sha256(ls->known_arg, l->files[i].name, &l->files[i].sha256);
 }
 
-/* Adds what lies in the shared folders that are there. */
+/* Adds the content of the shared folders that are not away. */
 static enum p2p_err
 walk_shares(struct maker *m, const struct p2p_walk *how)
 {
@@ -434,7 +434,7 @@ ui_listing_take_back(struct ui_folders *folders, enum ui_folder folder, uint32_t
     return (was_away & ~away) != 0;
 }
 
-/* A folder that went away or came back says nothing of it by itself. */
+/* No event reports that a folder went away or came back. */
 static bool
 is_stale(struct ui_folders *folders, enum ui_folder folder, const struct ui_listing *l,
          uint64_t made_ms)

@@ -229,7 +229,8 @@ download_all(struct ui_offers *os, const cJSON *offer)
     if (ui_offers_ask(os, "inbox.claim", request, NULL) != P2P_OK || hex == NULL ||
         p2p_hex_parse(hex, peer.b, sizeof(peer.b)) != P2P_OK)
         return;
-    ui_peers_refresh(os->parts.peers); /* where it is: no page may have asked yet */
+    ui_peers_refresh(os->parts.peers); /* to learn the address, because no page may have
+                                          requested the list yet */
     (void)http_json_u64(offer, "count", 0, P2P_OFFER_ITEMS_MAX, &count);
     while (done < count) {
         cJSON *answer = NULL;

@@ -2,8 +2,7 @@
  * checksums - the SHA-256 of downloaded files whose transfers were removed from the
  * list.
  *
- * A checksum holds for the file as it was: with another size or time it is not told any
- * longer.
+ * A checksum is valid as long as the size and the time of the file stay the same.
  */
 #ifndef P2P_UI_CHECKSUMS_H
 #define P2P_UI_CHECKSUMS_H

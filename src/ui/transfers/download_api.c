@@ -30,7 +30,8 @@ start(struct ui_transfers_api *api, struct asked *a)
         a->err = ui_transfers_add(api->transfers, &a->request, a->id, &is_new);
 }
 
-/* A short id is looked up among the online peers, so the list must be there first. */
+/* A short id is looked up among the online peers, so the list of peers is needed first.
+ */
 static void
 look_up_and_start(void *context, void *arg)
 {

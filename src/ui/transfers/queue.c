@@ -194,7 +194,7 @@ missing_bytes(const struct ui_transfer *t)
     return t->size > t->verified ? t->size - t->verified : 0;
 }
 
-/* Old versions are asked for what the disk lacks. */
+/* Notes how much space old versions have to free for this transfer. */
 static void
 want_room(struct ui_transfers *ts, const struct place *place, struct ui_transfer *t)
     P2P_REQUIRES(ui_transfers_lock)
