@@ -12,8 +12,8 @@
 
 static const struct cli_command commands[] = {
     {"get", cmd_get, "NAME", "download a file or a folder (NAME/)"},
-    {"send", cmd_send, "FILE|FOLDER|-", "give files to somebody, by a code"},
-    {"receive", cmd_receive, "CODE", "get what somebody sends"},
+    {"send", cmd_send, "FILE|FOLDER|-", "send files to somebody with a code"},
+    {"receive", cmd_receive, "CODE", "receive files that somebody sends"},
     {"inbox", cmd_inbox, "[accept|decline ID, always|ask DEVICE]",
      "what other devices would like to send you"},
     {"search", cmd_search, "TEXT", "find files by name"},

@@ -31,7 +31,7 @@ static const struct p2p_option table[] = {
     {"tls-key", P2P_OPT_TEXT, FIELD(tls.key), 0, 0, "FILE", "private key of --tls-cert (PEM, without a passphrase)"},
     {"allow-host", P2P_OPT_LIST, FIELD(allow_host), 0, 0, "NAME", "also answer to this host name, for example files.example; without a port; may be repeated"},
     {"probe", P2P_OPT_FLAG, FIELD(probe), 0, 0, NULL, "try once whether a peer can be reached at the address from which it registers, and list the result"},
-    {"stun", P2P_OPT_FLAG, FIELD(stun), 0, 0, NULL, "tell clients by UDP from which address they are seen (STUN), at the number of --port and the next one"},
+    {"stun", P2P_OPT_FLAG, FIELD(stun), 0, 0, NULL, "tell clients their outside address by UDP (STUN), at the number of --port and the next one"},
     {"relay", P2P_OPT_TEXT, FIELD(relay), 0, 0, "HOST:PORT", "send peers that find no other way to each other to this p2p-relay; needs --relay-secret-file"},
     {"relay-secret-file", P2P_OPT_TEXT, FIELD(relay_secret_file), 0, 0, "FILE", "file with the secret of that relay"},
     {"turn", P2P_OPT_LIST, FIELD(turn), 0, 0, "HOST:PORT", "name this TURN server (coturn) to browsers that open a link; or turns:HOST:PORT; may be repeated; needs --turn-secret-file"},

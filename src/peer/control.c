@@ -223,12 +223,13 @@ metrics(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
         const char *name, *type, *help;
         uint64_t value;
     } rows[] = {
-        {"p2p_peer_uploads_running", "gauge", "Uploads that run now.", sum.running},
+        {"p2p_peer_uploads_running", "gauge", "Uploads that are running.", sum.running},
         {"p2p_peer_upload_speed_bytes", "gauge", "Bytes per second of all uploads.",
          sum.speed},
-        {"p2p_peer_uploads_total", "counter", "Uploads, over restarts.", sum.uploads},
+        {"p2p_peer_uploads_total", "counter", "Uploads in total, kept across restarts.",
+         sum.uploads},
         {"p2p_peer_uploaded_bytes_total", "counter",
-         "Bytes of files that were sent, over restarts.", sum.bytes},
+         "Bytes of files that were sent, kept across restarts.", sum.bytes},
         {"p2p_peer_connections", "gauge", "Connections, with those in a handshake.",
          totals.connections},
         {"p2p_peer_proven_connections", "gauge", "Connections of proven clients.",

@@ -35,7 +35,7 @@ static const struct p2p_option table[] = {
     {"reserved-connections", P2P_OPT_NUMBER, FIELD(reserved_connections), 0, 1000000, "N", "how many of the connections are reserved for this machine and for known peers"},
     {"connections-per-source", P2P_OPT_NUMBER, FIELD(connections_per_source), 1, 1000000, "N", "open connections from one address"},
     {"client-memory", P2P_OPT_SIZE, FIELD(client_memory), 64 * P2P_KIB, P2P_GIB, "SIZE", "memory for the queued requests of all clients; clients wait when it is used up"},
-    {"max-channels", P2P_OPT_NUMBER, FIELD(max_channels), 1, 10000, "N", "paths over UDP to other peers that are open at once; further callers come through a relay"},
+    {"max-channels", P2P_OPT_NUMBER, FIELD(max_channels), 1, 10000, "N", "paths over UDP to other peers that are open at once; further callers use a relay"},
     {"channel-memory", P2P_OPT_SIZE, FIELD(channel_memory), P2P_MIB, 16 * P2P_GIB, "SIZE", "memory for the buffers of all paths over UDP together, beyond 512K for each; a path gets less when it is used up"},
     {"limit-rate", P2P_OPT_TEXT, FIELD(limit_rate), 0, 0, "RATE", "bytes per second for all uploads together: 2M, off, or a timetable \"08:00,2M 23:00,off\""},
     {"limit-rate-per-peer", P2P_OPT_SIZE, FIELD(limit_rate_per_peer), 0, 0, "RATE", "bytes per second for each peer; 0: no limit"},

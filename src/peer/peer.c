@@ -144,7 +144,7 @@ start_tender(struct peer *peer)
     }
     err = p2p_tender_start(&options, &peer->tender);
     if (err != P2P_OK)
-        p2p_log_warn("old versions are not looked after: %s", p2p_err_text(err));
+        p2p_log_warn("old versions are not cleaned up: %s", p2p_err_text(err));
 }
 
 /* Other devices see old versions only while something looks after these. */

@@ -58,8 +58,8 @@ get_metrics(struct http_request *req, void *arg)
                        "Peers and addresses that used the relay today.", s.accounts);
     http_metrics_counter(&m, "p2p_relay_sessions_total", "Sessions since the start.",
                          s.sessions_total);
-    http_metrics_counter(&m, "p2p_relay_bytes_total", "Bytes that passed, both ways.",
-                         s.bytes_total);
+    http_metrics_counter(&m, "p2p_relay_bytes_total",
+                         "Bytes that passed, in both directions.", s.bytes_total);
     add_refusals(&m, &s);
     http_metrics_server(&m, admin->server);
     http_metrics_gauge(&m, "p2p_uptime_seconds",

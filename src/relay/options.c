@@ -11,7 +11,7 @@ static const struct p2p_option table[] = {
     {"admin-host", P2P_OPT_TEXT, FIELD(admin_host), 0, 0, "ADDRESS", "address for /health and /metrics"},
     {"admin-port", P2P_OPT_NUMBER, FIELD(admin_port), 0, 65535, "PORT", "port for /health and /metrics; 0: any free port"},
     {"relay-secret-file", P2P_OPT_TEXT, FIELD(relay_secret_file), 0, 0, "FILE", "file with the secret that the relay shares with its registries (at least 16 characters); required"},
-    {"limit-rate", P2P_OPT_TEXT, FIELD(limit_rate), 0, 0, "RATE", "bytes per second of each session, both ways together: 20M, off, or a timetable \"08:00,2M 23:00,off\""},
+    {"limit-rate", P2P_OPT_TEXT, FIELD(limit_rate), 0, 0, "RATE", "bytes per second of each session, both directions together: 20M, off, or a timetable \"08:00,2M 23:00,off\""},
     {"limit-rate-total", P2P_OPT_SIZE, FIELD(limit_rate_total), 0, P2P_FILE_SIZE_MAX, "SIZE", "bytes per second of all sessions together; off: no limit"},
     {"quota", P2P_OPT_SIZE, FIELD(quota), 0, P2P_FILE_SIZE_MAX, "SIZE", "bytes per peer and day (UTC); an address (IPv6: /64) gets four times as much; off: no limit"},
     {"quota-total", P2P_OPT_SIZE, FIELD(quota_total), 0, P2P_FILE_SIZE_MAX, "SIZE", "bytes per day of all peers together; off: no limit"},
@@ -19,12 +19,12 @@ static const struct p2p_option table[] = {
     {"max-per-peer", P2P_OPT_NUMBER, FIELD(max_per_peer), 1, 10000, "N", "sessions of one peer; an address (IPv6: /64) gets four times as many"},
     {"max-time", P2P_OPT_DURATION, FIELD(max_time_ms), 1000, 30ull * 86400000, "TIME", "end a session after this long"},
     {"idle-timeout", P2P_OPT_DURATION, FIELD(idle_timeout_ms), 1000, 86400000, "TIME", "end a session in which no byte has passed for this long"},
-    {"max-memory", P2P_OPT_SIZE, FIELD(max_memory), 1 << 20, 1ull << 40, "SIZE", "memory for bytes on their way, of all sessions together"},
+    {"max-memory", P2P_OPT_SIZE, FIELD(max_memory), 1 << 20, 1ull << 40, "SIZE", "memory for bytes in transit, of all sessions together"},
     P2P_GUARDIAN_OPTIONS(FIELD(guardian)),
 };
 /* clang-format on */
 
-/* The parent has the sockets and the user. */
+/* The parent opens the sockets and knows the user to serve as. */
 const char *const relay_fixed_options[] = {
     "host", "port", "admin-host", "admin-port", "user", "run-as-root", "sandbox", NULL};
 const char *const relay_live_options[] = {

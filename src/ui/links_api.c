@@ -229,8 +229,8 @@ find_place(struct http_request *req, struct p2p_discovery *d,
     if (p2p_url_is_safe_for_links(out))
         return true;
     http_fail(req, 409, "no_https",
-              "the registry has no https, so others could change the page on its way "
-              "and read the link");
+              "the registry has no https, so others could change the page before it "
+              "arrives and read the link");
     return false;
 }
 

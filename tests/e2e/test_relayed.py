@@ -148,7 +148,7 @@ class Relayed:
         """A peer that does not answer is asked several times, so each time is short."""
         done = self.get(name, *more, timeout="3s")
         assert done.returncode == 4, done.stdout + done.stderr
-        assert "a way from a caller is open" not in self.peer.stderr()
+        assert "a path to a caller is open" not in self.peer.stderr()
 
     def got(self, name):
         return (self.suite.folder / "near" / "out" / name).read_bytes()
@@ -200,7 +200,7 @@ def test_who_is_not_trusted_gets_nothing(relayed):
     process.terminate()
     process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "a way from a caller is open" not in relayed.peer.stderr()
+    assert "a path to a caller is open" not in relayed.peer.stderr()
     assert not (relayed.suite.folder / "near" / "out" / "far.bin").exists()
     own = relayed.p2p("near", "id", "--keys-dir", "keys", "--json")["peer_id"]
     known = relayed.suite.folder / "far" / "keys" / "known_peers"

@@ -24,9 +24,9 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p folder", "[options] private FOLDER | public FOLDER | list",
-    "Opens a shared folder to some devices alone (private, with --allow for each of "
+    "Opens a shared folder to some devices only (private, with --allow for each of "
     "them), or to everyone again (public), or lists the rules (list). FOLDER is the "
-    "folder's name as others see it, such as photos/2026; / stands for everything.",
+    "folder's name as others see it, such as photos/2026; / means all files.",
     options, sizeof(options) / sizeof(options[0])};
 
 static int
@@ -148,7 +148,7 @@ act(const struct folder_options *opt, struct p2p_identity *identity, int count,
     char folder[P2P_NAME_MAX + 2], shown[CLI_TEXT];
 
     if (opt->allow.count > 0 && !is_private)
-        return cli_fail(P2P_ERR_USAGE, "--allow goes with `p2p folder private`");
+        return cli_fail(P2P_ERR_USAGE, "--allow works only with `p2p folder private`");
     if (count == 1 && strcmp(verb, "list") == 0)
         return list(opt, identity);
     if (count != 2 || (!is_private && strcmp(verb, "public") != 0))

@@ -50,7 +50,7 @@ static const struct p2p_option options[] = {
      "full: every chunk and the whole file's SHA-256; tree: every chunk"},
     {"path", P2P_OPT_TEXT, AT(path), 0, 0, "WAY",
      "how to connect: auto (if no address works, over UDP through the routers, or else "
-     "through a relay), direct, channel (over UDP alone), or relay"},
+     "through a relay), direct, channel (only over UDP), or relay"},
     {"reach", P2P_OPT_FLAG, AT(reach), 0, 0, NULL,
      "ask peers, through the registries, for a way over UDP or through a relay"},
     {"protocol", P2P_OPT_NUMBER, AT(protocol), 1, 2, "2|1",
@@ -407,7 +407,7 @@ run_all(struct get *get)
     return first;
 }
 
-/* What the downloads replaced becomes versions. */
+/* Files that the downloads replaced become versions. */
 static void
 record_versions(const struct get *get)
 {

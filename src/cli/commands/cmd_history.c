@@ -65,9 +65,8 @@ static const struct p2p_option_set restore_set = {
     "p2p restore", "[options] NAME | FOLDER/ --at TIME",
     "Makes an old version of a file its content again, or brings a deleted file back. "
     "The present content becomes a version itself. With FOLDER/ and --at, every file "
-    "in "
-    "the folder becomes what it was at that time; files that are newer stay. / is "
-    "everything.",
+    "in the folder becomes what it was at that time; newer files stay as they are. "
+    "The folder / means all files.",
     restore_options, sizeof(restore_options) / sizeof(restore_options[0])};
 
 static const struct p2p_option versions_options[] = {
@@ -80,7 +79,7 @@ static const struct p2p_option versions_options[] = {
 static const struct p2p_option_set versions_set = {
     "p2p versions", "[options] show | set KEY VALUE | purge NAME",
     "Shows how much space old versions take and the settings (show), changes a setting "
-    "(set), or removes old versions of a file for ever (purge).",
+    "(set), or permanently removes old versions of a file (purge).",
     versions_options, sizeof(versions_options) / sizeof(versions_options[0])};
 
 /* ---- The folder that a name leads to ---- */
@@ -148,7 +147,7 @@ open_for_name(struct place *p, const char *name)
     char shown[CLI_TEXT];
 
     if (folder == NULL)
-        return cli_fail(P2P_ERR_NOT_FOUND, "%s is in no shared folder",
+        return cli_fail(P2P_ERR_NOT_FOUND, "%s is not in a shared folder",
                         cli_text(name, shown));
     if (p2p_name_check(p->name, strlen(p->name), true) != P2P_OK)
         return cli_fail(P2P_ERR_NAME, "invalid name: %s", cli_text(name, shown));
@@ -360,7 +359,8 @@ remote_history(const struct version_options *opt, const char *name)
 
 /* ---- p2p restore ---- */
 
-/* Local time: a day, or a day and a time. A day stands for its end. */
+/* Local time: a day, or a day and a time. A day without a time means the end of that
+ * day. */
 static bool
 parse_time(const char *text, uint64_t *out_s)
 {
@@ -511,13 +511,14 @@ restore_folder(const struct version_options *opt, struct place *p, const char *f
     enum p2p_err err;
 
     if (opt->at == NULL || opt->version > 0 || opt->to != NULL)
-        status = cli_fail(P2P_ERR_USAGE, "a folder needs --at, and nothing else");
+        status =
+            cli_fail(P2P_ERR_USAGE, "a folder needs --at, without --version and --to");
     else if (!parse_time(opt->at, &how.time_s))
         status = cli_fail(P2P_ERR_USAGE,
                           "invalid time: %s; write 2026-01-31 or \"2026-01-31 23:59\"",
                           cli_text(opt->at, shown));
     else if (only == NULL && strcmp(folder, "/") != 0)
-        status = cli_fail(P2P_ERR_NOT_FOUND, "%s is in no shared folder",
+        status = cli_fail(P2P_ERR_NOT_FOUND, "%s is not in a shared folder",
                           cli_text(folder, shown));
     for (size_t i = 0; i < p->folders.count && status == 0; i++) {
         if (only != NULL && only != &p->folders.at[i])
@@ -533,7 +534,7 @@ restore_folder(const struct version_options *opt, struct place *p, const char *f
         status = cli_fail(P2P_ERR_GONE, "%zu of %zu files could not be restored",
                           r.failed, r.count);
     else if (status == 0 && r.count == 0)
-        cli_say("nothing was different at that time");
+        cli_say("every file is the same now as it was then");
     return status;
 }
 
@@ -666,7 +667,7 @@ purge(const struct version_options *opt, struct place *p, const char *name)
     err = p2p_versions_purge(p->versions, p->name, (uint32_t)opt->version);
     if (err != P2P_OK)
         return fail_restore(err, name, NULL);
-    cli_say("removed old versions of %s for ever", cli_text(name, shown));
+    cli_say("removed the old versions of %s permanently", cli_text(name, shown));
     return 0;
 }
 
@@ -691,7 +692,7 @@ restore_any(const struct version_options *opt, struct place *p, const char *name
     if (name[0] != '\0' && name[strlen(name) - 1] == '/')
         return restore_folder(opt, p, name);
     if (opt->dry_run)
-        return cli_fail(P2P_ERR_USAGE, "--dry-run works with a folder (FOLDER/)");
+        return cli_fail(P2P_ERR_USAGE, "--dry-run works only with a folder (FOLDER/)");
     return restore(opt, p, name);
 }
 
@@ -714,9 +715,10 @@ run(enum what what, const struct p2p_option_set *set, int argc, char **argv)
     if (what == RESTORE && arguments != 1)
         return cli_fail(P2P_ERR_USAGE, "usage: p2p restore [options] NAME");
     if (what == HISTORY && opt.peer != NULL)
-        return opt.deleted ? cli_fail(P2P_ERR_USAGE, "what a peer has deleted is gone "
-                                                     "for others")
-                           : remote_history(&opt, argv[1]);
+        return opt.deleted
+                   ? cli_fail(P2P_ERR_USAGE, "--deleted lists files of this device "
+                                             "only; it cannot be used with --peer")
+                   : remote_history(&opt, argv[1]);
     p.memory.shared = &p.shared;
     status = cli_find_folders(&opt.common, &opt.shared_dirs, &p.memory, &p.folders);
     if (status == 0)

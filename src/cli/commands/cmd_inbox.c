@@ -323,7 +323,7 @@ answer_offer(struct inbox_command *c, const char *text, bool accept)
         cli_put_text(request, "answer", "decline");
         enum p2p_err err = ask(c, "inbox.answer", request, NULL);
         if (err == P2P_ERR_USAGE)
-            status = cli_fail(err, "it is too late: this offer was accepted");
+            status = cli_fail(err, "this offer was accepted already");
         else if (err != P2P_OK)
             status = fail_running(err);
     }

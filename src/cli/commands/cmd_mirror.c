@@ -62,7 +62,7 @@ struct keeper_options {
 #define KEEPER_AT(field) offsetof(struct keeper_options, field)
 static const struct p2p_option keeper_options[] = {
     {"every", P2P_OPT_DURATION, KEEPER_AT(every_ms), 1000, 86400000, "TIME",
-     "look for changes at the peers so often"},
+     "how often to look for changes at the peers"},
     {"limit-rate", P2P_OPT_TEXT, KEEPER_AT(limit_rate), 0, 0, "RATE",
      "bytes per second: 2M, or off"},
     CLI_OPTION_DISCOVERY(struct keeper_options),
@@ -157,13 +157,14 @@ list(const struct mirror_options *opt, struct p2p_identity *identity, const char
             print_job(identity, &jobs[i]);
             if (id != NULL && jobs[i].held_changes + jobs[i].held_removals > 0 &&
                 p2p_mirror_held(&jobs[i], HELD_SHOWN, print_held, NULL) != P2P_OK)
-                cli_say("cannot read what waits: its folder is away");
+                cli_say("cannot list the changes that wait: the folder is missing");
         }
     }
     free(jobs);
     cli_print_json_if(shown > 0 || id == NULL, object);
     if (id != NULL && shown == 0)
-        return cli_fail(P2P_ERR_NOT_FOUND, "there is no mirror %s; p2p mirror list",
+        return cli_fail(P2P_ERR_NOT_FOUND,
+                        "there is no mirror %s; `p2p mirror list` lists them",
                         cli_text(id, text));
     if (shown == 0 && !opt->common.json)
         cli_say("there are no mirrors");
@@ -320,7 +321,7 @@ change(const struct mirror_options *opt, const char *verb, const char *id)
     else
         err = p2p_mirrors_pause(keys, id, strcmp(verb, "pause") == 0);
     if (err == P2P_ERR_NOT_FOUND)
-        return cli_fail(err, "there is no mirror %s, or its folder is not there now",
+        return cli_fail(err, "there is no mirror %s, or its folder is missing",
                         cli_text(id, shown));
     return err == P2P_OK
                ? 0

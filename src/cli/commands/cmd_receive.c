@@ -97,10 +97,10 @@ static const struct p2p_option_set set = {
     "p2p receive", "[options] CODE|LINK | --link",
     "Gets what somebody sends with `p2p send`: type the code that was printed there, "
     "such as 7-guitar-tiger; spaces may stand for the hyphens, and three letters are "
-    "enough for a word. Or give the link, in quotes: the files come as to a browser, "
-    "but the page of the registry is not used. Each chunk is verified. Run the same "
+    "enough for a word. Or give the link, in quotes: the files arrive as in a browser, "
+    "without the page of the registry. Each chunk is verified. Run the same "
     "command again to resume after an interruption. With --link, it is the other way "
-    "round: whoever opens the link in a browser puts files into your folder. The "
+    "round: a person who opens the link in a browser puts files into your folder. The "
     "command ends when one guest has finished.",
     options, sizeof(options) / sizeof(options[0])};
 
@@ -361,7 +361,7 @@ download_all(struct receive_command *c)
     return cli_download_ended(err);
 }
 
-/* A peer that was started for this transfer alone is of no use later. */
+/* A peer that was started only for this transfer is of no use later. */
 static void
 forget_peer(struct receive_command *c)
 {

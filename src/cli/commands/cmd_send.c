@@ -62,10 +62,10 @@ static const struct p2p_option options[] = {
     {"uses", P2P_OPT_NUMBER, AT(uses), 1, 1000, "N",
      "end after this many receivers, each with a code of its own"},
     {"expires", P2P_OPT_DURATION, AT(expires_ms), 1000, DAY_MS, "TIME",
-     "end when nobody has come for this long"},
+     "end when nobody has used the code or the link for this long"},
     {"pin", P2P_OPT_TEXT, AT(pin), 0, 0, "PIN",
      "ask those who open the link for this PIN"},
-    {"no-link", P2P_OPT_FLAG, AT(no_link), 0, 0, NULL, "make a code only"},
+    {"no-link", P2P_OPT_FLAG, AT(no_link), 0, 0, NULL, "make a code and no link"},
     {"insecure-link", P2P_OPT_FLAG, AT(insecure_link), 0, 0, NULL,
      "make a link although the registry has no https"},
     {"quiet", P2P_OPT_FLAG, AT(quiet), 0, 0, NULL, "print only the code and errors"},
@@ -79,7 +79,7 @@ static const struct p2p_option_set set = {
     "p2p send", "[options] FILE|FOLDER|-...",
     "Sends files and folders to somebody. Prints a code, such as 7-guitar-tiger. The "
     "receiver types `p2p receive CODE` and gets the files directly from this device, "
-    "encrypted. Tell the code to the receiver only: whoever uses it first gets the "
+    "encrypted. Tell the code to the receiver only: the first one who uses it gets the "
     "files. One wrong guess uses the code up. The files stay where they are. The "
     "command ends when the receiver has everything. With --to, there is no code: the "
     "other device asks its user.",
@@ -206,7 +206,7 @@ draw(struct send_command *c)
         c->is_drawn = true;
     }
     if (c->link_uses > c->link_done && c->link_speed > 0) {
-        fprintf(stderr, "%sby the link: %s, %s/s", c->is_drawn ? "; " : "",
+        fprintf(stderr, "%sthrough the link: %s, %s/s", c->is_drawn ? "; " : "",
                 cli_size(c->link_sent, sent), cli_size(c->link_speed, speed));
         c->is_drawn = true;
     }
@@ -329,9 +329,10 @@ count_guests(struct send_command *c, const cJSON *link)
     uint64_t uses = number_in(link, "uses"), done = number_in(link, "done");
 
     for (; c->link_uses < uses; c->link_uses++, c->begun++)
-        say_guest(c, "guest", "somebody downloads by the link");
+        say_guest(c, "guest", "somebody is downloading through the link");
     for (; c->link_done < done; c->link_done++)
-        say_guest(c, "guest_done", "the guest of the link has everything");
+        say_guest(c, "guest_done",
+                  "somebody has downloaded everything through the link");
 }
 
 /* Also tells the peer that this program is there. */
@@ -586,9 +587,9 @@ serve(struct send_command *c, const char *own_name)
     if (p2p_stop_is_set(c->stop))
         err = P2P_ERR_CANCELLED;
     if (err == P2P_ERR_CANCELLED)
-        cli_say("stopped; the code works no longer");
+        cli_say("stopped; the code no longer works");
     if (err == P2P_OK && c->begun == 0)
-        return cli_say("nobody has come"), P2P_ERR_TIMEOUT;
+        return cli_say("nobody used the code or the link in time"), P2P_ERR_TIMEOUT;
     return err;
 }
 

@@ -30,7 +30,7 @@ static const struct p2p_option_set set = {
     "p2p complete",
     "[options] peers|files|codes|shared|deleted|folders|mirrors|unfinished|settings|"
     "links|offers [BEGINNING]",
-    "Lists what begins so; for the completions of the shells.", options,
+    "Lists the completions of BEGINNING, for the shells.", options,
     sizeof(options) / sizeof(options[0])};
 
 static bool

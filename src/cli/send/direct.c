@@ -248,7 +248,7 @@ serve_until_sent(struct sending *s)
     else
         cli_say(err == P2P_ERR_CANCELLED
                     ? "stopped; run the command again to send the rest"
-                    : "%s downloads no longer; it may have had the files already",
+                    : "%s has stopped downloading; it may have had the files already",
                 s->name);
     return err;
 }
@@ -299,7 +299,7 @@ direct_send(const struct direct *d)
     if (err == P2P_OK && d->carrier->count > 0)
         err = serve_until_sent(&s);
     else if (err == P2P_OK)
-        event(&s, "done", "has the text");
+        event(&s, "done", "has received the text");
     p2p_conn_close(s.conn);
     p2p_discovery_close(s.discovery);
     p2p_identity_close(s.identity);

@@ -387,7 +387,7 @@ pickup_finish(struct pickup *p, const struct pickup_options *opt)
 
     if (p2p_discovery_open(urls, 1, opt->timeout_ms, &a.discovery) == P2P_OK &&
         p2p_exchange_finish(&p->exchange, &text) == P2P_OK && post(&a, text) != P2P_OK)
-        cli_say("the sender could not be told that everything is here");
+        cli_say("cannot tell the sender that everything has arrived");
     free(text);
     p2p_discovery_close(a.discovery);
     pickup_forget(p, opt);

@@ -80,10 +80,10 @@ say_where(const struct place *p, const char *silent, enum p2p_err why)
         cli_say(strncmp(p->for_others, "https://", 8) == 0
                     ? "this works on this machine only, because others cannot use the "
                       "registry %s: its certificate is not for this machine's address, "
-                      "or it listens for this machine alone; give --discovery the name "
+                      "or it listens only on this machine; give --discovery the name "
                       "by which others know it"
                     : "this works on this machine only, because the registry %s "
-                      "listens for this machine alone; --discovery none makes one for "
+                      "listens only on this machine; --discovery none makes one for "
                       "this network",
                 p->for_others);
     else if (p->is_local)
@@ -128,8 +128,8 @@ place_against_link(const struct place *p)
         return "the registry has no page for links; update p2p-discovery there";
     if (p2p_url_is_safe_for_links(p->for_others))
         return NULL;
-    return "the registry has no https, so others could change the page on its way and "
-           "read the link; --insecure-link makes one all the same";
+    return "the registry has no https, so others could change the page before it "
+           "arrives and read the link; --insecure-link makes one nevertheless";
 }
 
 void

@@ -32,7 +32,7 @@ struct take {
     uint64_t uses, done, files, received;
     uint64_t uses_left, bytes_left;
     uint64_t guests, parts;
-    uint64_t gone_ms; /* since when nobody is there; 0: somebody is */
+    uint64_t gone_ms; /* time since which no guest is connected; 0: one is connected */
     uint64_t drawn_ms, drawn_received;
     bool is_drawn, is_revoked;
 };
@@ -64,8 +64,9 @@ say_link(const struct take *t)
         return;
     }
     if (!t->opt->quiet)
-        printf("Whoever opens this link in a browser can put files into %s:\n\n    ",
-               cli_text(t->opt->folder, shown));
+        printf(
+            "Everybody who opens this link in a browser can put files into %s:\n\n    ",
+            cli_text(t->opt->folder, shown));
     printf("%s\n", t->url);
     if (!t->opt->quiet) {
         putchar('\n');
@@ -253,7 +254,7 @@ static int
 say_end(const struct take *t, enum p2p_err err)
 {
     if (err == P2P_ERR_CANCELLED)
-        cli_say("stopped; the link works no longer");
+        cli_say("stopped; the link no longer works");
     if (err != P2P_OK)
         return p2p_err_exit_status(err);
     if (t->is_revoked)

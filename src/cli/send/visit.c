@@ -243,7 +243,7 @@ visit_finish(struct visit *v, const struct visit_options *opt)
     if (connect_to(v, opt, &conn) == P2P_OK)
         p2p_conn_has_all(conn);
     else
-        cli_say("the sender could not be told that everything is here");
+        cli_say("cannot tell the sender that everything has arrived");
     p2p_conn_close(conn);
 }
 

@@ -208,8 +208,7 @@ holders_are_fine(struct inquiry *q)
     }
     closedir(processes);
     if (is_fine && found == 0)
-        return refuse(
-            q, "none of the processes that p2p-ui may inspect holds the other end");
+        return refuse(q, "no process that p2p-ui may inspect has the other end open");
     return is_fine;
 }
 
@@ -246,7 +245,7 @@ find_other_end(struct inquiry *q, const struct sockaddr *ours,
                const struct sockaddr *theirs, struct p2p_caller_socket *s)
 {
     if (p2p_caller_find_socket(theirs, ours, s) != P2P_OK)
-        return refuse(q, "the kernel does not tell which user holds the other end");
+        return refuse(q, "the kernel does not say which user has the other end open");
     if (s->uid != geteuid())
         return refuse(q, "the other end belongs to user %u", (unsigned)s->uid);
     return true;

@@ -78,7 +78,7 @@ tend_all(struct p2p_tender *t)
         if (v != NULL && err == P2P_OK)
             tell(t, i, v);
         if (err != P2P_OK)
-            p2p_log_debug("cannot look after versions error=%s", p2p_err_name(err));
+            p2p_log_debug("cannot clean up old versions error=%s", p2p_err_name(err));
     }
     if (t->on_round != NULL)
         t->on_round(t->arg);

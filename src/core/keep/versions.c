@@ -86,7 +86,7 @@ open_database(const struct p2p_root *root, sqlite3 **db)
 static void
 put_aside(const struct p2p_root *root)
 {
-    p2p_log_error("the list of versions is damaged; it is %s now, and a new one begins",
+    p2p_log_error("the list of versions is damaged and becomes %s; a new one begins",
                   DAMAGED);
     (void)!p2p_root_unlink_private(root, DAMAGED);
     (void)!p2p_root_move_private(root, FILE_NAME, DAMAGED);

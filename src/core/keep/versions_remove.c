@@ -158,7 +158,7 @@ p2p_versions_shrink(struct p2p_versions *v, uint64_t more)
         (void)p2p_versions_evict(v, &root);
     }
     if (!fits && !v->was_warned)
-        p2p_log_warn("versions have reached their limit of space: nothing older than "
+        p2p_log_warn("versions have reached their size limit: nothing older than "
                      "min-age is left to remove, so new ones are not kept (p2p "
                      "versions show) folder=%s",
                      p2p_root_path(v->root));
@@ -371,8 +371,8 @@ p2p_versions_drop_unused(struct p2p_versions *v)
         (void)p2p_versions_evict(v, &root);
 }
 
-/* What was seen of the name is forgotten, too: otherwise it would be recorded as a
- * content that has ended. */
+/* The last seen state of the name is forgotten, too: otherwise it would be recorded as
+ * an old content. */
 static enum p2p_err
 forget_base(struct p2p_versions *v, const char *name) P2P_REQUIRES(p2p_versions_lock)
 {

@@ -94,11 +94,11 @@ put_aside(struct p2p_versions *v, const struct p2p_digest *root)
 
     p2p_versions_object_path(root, path);
     snprintf(aside, sizeof(aside), "%s" ASIDE_END, path);
-    p2p_log_error("the kept content of an old version is damaged; it is put aside "
+    p2p_log_error("the kept content of an old version is damaged; it is set aside "
                   "folder=%s file=.p2p/versions/%s",
                   p2p_root_path(v->root), aside);
     if (renameat(v->dir, path, v->dir, aside) != 0 && errno != ENOENT)
-        p2p_log_warn("cannot put a damaged content aside error=%s",
+        p2p_log_warn("cannot set a damaged content aside error=%s",
                      p2p_err_name(p2p_err_from_errno(errno)));
 }
 

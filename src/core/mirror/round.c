@@ -145,7 +145,7 @@ sum_up(struct p2p_round *r, enum p2p_err err)
             "upper or lower case: rename them at the source",
             r->folded);
     else if (job->todo > 0)
-        say(job, P2P_MIRROR_WORKING, P2P_OK, "%llu files are looked at again soon",
+        say(job, P2P_MIRROR_WORKING, P2P_OK, "%llu files will be checked again soon",
             (unsigned long long)job->todo);
     else {
         say(job, P2P_MIRROR_IN_STEP, P2P_OK, "%s", "");

@@ -83,7 +83,8 @@ work(void *arg)
     (void)show(w, NULL);
     p2p_mirror_source_clear(&s);
     if (err == P2P_ERR_UNSUPPORTED)
-        p2p_log_debug("the source of a mirror tells no changes id=%s", w->job.id);
+        p2p_log_debug("the source of a mirror does not report changes id=%s",
+                      w->job.id);
     was_live = atomic_exchange(&w->is_live, false);
     atomic_store(&w->retry_ms,
                  p2p_now_ms() + (err == P2P_ERR_UNSUPPORTED ? LATER_MS : SOON_MS));

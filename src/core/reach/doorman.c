@@ -146,7 +146,7 @@ hand_over(struct answering *a, const struct p2p_way *way)
     char from[P2P_ID_HEX_LEN + 1];
 
     p2p_hex_format(a->call.from.b, sizeof(a->call.from.b), from);
-    p2p_log_info("a way from a caller is open kind=%s peer=%.16s",
+    p2p_log_info("a path to a caller is open kind=%s peer=%.16s",
                  p2p_path_kind_name(way->kind), from);
     count_way(d, way->kind);
     d->opt.on_path(d->opt.arg, way->fd, &a->call.from);
@@ -253,7 +253,7 @@ on_message(void *arg, size_t registry, const char *text, size_t len)
         err = start_answer(d, registry, &call);
     count_call(d, err);
     if (err != P2P_OK)
-        p2p_log_debug("a call gets no answer reason=%s", p2p_err_name(err));
+        p2p_log_debug("a call is not answered reason=%s", p2p_err_name(err));
 }
 
 /* So that no call waits for the registry's offer. Without it, a call asks again. */

@@ -115,7 +115,7 @@ on_message(void *arg, size_t registry, const char *text, size_t len)
     if (err == P2P_OK)
         err = start_answer(g, registry, &call);
     if (err != P2P_OK)
-        p2p_log_debug("a guest gets no answer reason=%s", p2p_err_name(err));
+        p2p_log_debug("a guest is not answered reason=%s", p2p_err_name(err));
 }
 
 /* Guests learn at once that nobody is there any longer. */

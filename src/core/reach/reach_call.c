@@ -177,7 +177,8 @@ p2p_reach_call(const struct p2p_reach *reach, const struct p2p_id *peer,
          c.registry++) {
         bool is_answered = (last = call_at(&c, stop)) == P2P_OK;
 
-        /* Answered, given up or cancelled: the box has done its work. */
+        /* The call was answered, has failed or was cancelled: the box is not needed any
+         * longer. */
         if (c.has_box)
             p2p_box_drop_soon(reach->discovery, c.registry, &c.call.reply);
         if (is_answered)
@@ -190,6 +191,6 @@ p2p_reach_call(const struct p2p_reach *reach, const struct p2p_id *peer,
         if (err != P2P_ERR_TIMEOUT)
             err = last;
     }
-    p2p_log_debug("no way through a call error=%s", p2p_err_name(err));
+    p2p_log_debug("no path opened after a call error=%s", p2p_err_name(err));
     return p2p_stop_is_set(stop) ? P2P_ERR_CANCELLED : err;
 }

@@ -75,7 +75,7 @@ run(void *arg)
 
     if (err != P2P_OK)
         p2p_log_debug(
-            "a way did not open kind=%s error=%s",
+            "a path did not open kind=%s error=%s",
             p2p_path_kind_name(is_channel ? P2P_PATH_CHANNEL : P2P_PATH_RELAY),
             p2p_err_name(err));
     p2p_lock(&w->lock);

@@ -71,8 +71,8 @@ add_meeting(struct http_metrics *m, const struct app *app)
                         "Attempts to reach peers at the address they register from.");
     http_metrics_sample(m, name, "result=\"yes\"", s.reached);
     http_metrics_sample(m, name, "result=\"no\"", s.failed);
-    http_metrics_counter(m, "p2p_discovery_stun_answers_total", "Answers by STUN.",
-                         stun_server_answers(app->stun));
+    http_metrics_counter(m, "p2p_discovery_stun_answers_total",
+                         "Answers to STUN requests.", stun_server_answers(app->stun));
 }
 
 static void
@@ -82,7 +82,7 @@ add_boxes(struct http_metrics *m, const struct app *app)
 
     boxes_stats(app->meeting.boxes, &s);
     http_metrics_gauge(m, "p2p_discovery_boxes",
-                       "Boxes that are read: of peers, and for answers.", s.boxes);
+                       "Boxes in use, of peers and for answers.", s.boxes);
     http_metrics_gauge(m, "p2p_discovery_box_messages", "Messages that wait in boxes.",
                        s.messages);
     http_metrics_gauge(m, "p2p_discovery_box_bytes", "Memory of these messages.",

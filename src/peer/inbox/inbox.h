@@ -29,10 +29,11 @@
 #define INBOX_ENDED_MAX      100
 #define INBOX_BYTES_MAX      (16u * 1024 * 1024) /* of all rows */
 #define INBOX_OFFER_BYTES    (2u * 1024 * 1024)  /* of one */
-#define INBOX_STRANGER_BYTES (256u * 1024)       /* of one of a stranger */
-#define INBOX_STRANGER_RATE  30                  /* new offers a minute */
-#define INBOX_PARTS_MAX      8                   /* offers whose records arrive */
-#define INBOX_KEEP_MAX_S     (30u * 24 * 3600)
+#define INBOX_STRANGER_BYTES \
+    (256u * 1024)              /* size limit of one offer of an unknown peer */
+#define INBOX_STRANGER_RATE 30 /* new offers a minute */
+#define INBOX_PARTS_MAX     8  /* offers whose records arrive */
+#define INBOX_KEEP_MAX_S    (30u * 24 * 3600)
 
 enum inbox_from { INBOX_FROM_ALL, INBOX_FROM_KNOWN, INBOX_FROM_NONE };
 

@@ -319,7 +319,7 @@ links_store(struct links *l, const char *keys_dir)
     while (take_spent(l, &entry))
         if (p2p_links_spend(keys_dir, entry.owner - LINKS_TABLE, entry.uses_left,
                             entry.bytes_left) != P2P_OK)
-            p2p_log_warn("cannot store what guests of a link have used");
+            p2p_log_warn("cannot save how much of a link was used");
     p2p_wipe(&entry, sizeof(entry));
 }
 
@@ -370,7 +370,8 @@ check_pin(struct link *link, const struct p2p_link_pin *pin)
     if (++link->wrong >= LINKS_WRONG_MAX) {
         link->wrong = 0;
         link->locked_until_ms = now_ms + LINKS_LOCKED_MS;
-        p2p_log_warn("too many wrong PINs for a link: it takes none for 15 minutes");
+        p2p_log_warn(
+            "too many wrong PINs for a link: it refuses all PINs for 15 minutes");
     }
     return P2P_ERR_AUTH;
 }

@@ -83,7 +83,7 @@ take_request(struct conn *c, const struct p2p_msg *msg)
                            p2p_err_text(P2P_ERR_NAME));
     if (msg->type == P2P_MSG_CHANGES_GET &&
         requests_has(&c->requests, P2P_MSG_CHANGES_GET))
-        return queue_error(c, msg->req, 8, "one CHANGES? at a time");
+        return queue_error(c, msg->req, 8, "send only one CHANGES? at a time");
     if ((err = queue(c, msg->type, msg->req, text, &request)) != P2P_OK)
         return err;
     switch (msg->type) {

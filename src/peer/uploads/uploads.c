@@ -395,8 +395,8 @@ load(struct uploads *u) P2P_REQUIRES(uploads_lock)
     enum p2p_err err = uploads_load(u->keys_dir, &u->totals);
 
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
-        p2p_log_warn("cannot read the totals of uploads in %s: %s; what is missing "
-                     "begins at zero",
+        p2p_log_warn("cannot read the totals of uploads in %s: %s; missing totals "
+                     "start at zero",
                      u->keys_dir, p2p_err_text(err));
     if (u->totals.since_s == 0)
         u->totals.since_s = p2p_time_s();

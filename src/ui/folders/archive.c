@@ -343,7 +343,7 @@ archive_read(void *archive, void *out, size_t max)
     while (have < max && a->at < a->zip.size) {
         ssize_t n = read_piece(a, (uint8_t *)out + have, max - have);
         if (n < 0) {
-            p2p_log_warn("an archive is broken off: a file in it was changed or "
+            p2p_log_warn("an archive was cut short: a file in it was changed or "
                          "cannot be read");
             return -1;
         }

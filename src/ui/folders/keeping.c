@@ -9,7 +9,8 @@
 #include "ui/state/events.h"
 #include "ui/state/watch.h"
 
-#define QUICK_READ (64 * P2P_MIB) /* what an answer may wait for */
+#define QUICK_READ \
+    (64 * P2P_MIB) /* size of files that are read while an answer waits */
 
 void
 ui_keeping_tell(const struct ui_folders *folders, const char *name)

@@ -414,8 +414,8 @@ ui_offers_handle_send(struct http_request *req, void *arg)
     }
     if (err == P2P_ERR_TOO_LARGE)
         http_fail(req, 409, "too_many",
-                  "this device has too many offers that it has not answered, or this "
-                  "is more than 10000 files");
+                  "this device has too many unanswered offers, or this offer has more "
+                  "than 10000 files");
     else if (err != P2P_OK)
         ui_fail(req, err,
                 err == P2P_ERR_NOT_FOUND ? "one of the files is not shared" : NULL);

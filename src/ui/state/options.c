@@ -61,8 +61,8 @@ static const struct p2p_option table[] = {
      "repeated"},
     {"published", P2P_OPT_TEXT, AT(published), 0, 0, "HOST:PORT",
      "name and port at which browsers reach this dashboard, if they differ from its "
-     "own "
-     "(the published port of a container): used in links, and answered to"},
+     "own (the published port of a container): links use it, and requests for it "
+     "are accepted"},
     {"trusted-proxy", P2P_OPT_LIST, AT(trusted_proxy), 0, 0, "ADDRESS",
      "trust this reverse proxy to name the client's address, host and scheme "
      "(Forwarded or X-Forwarded-For, -Host and -Proto headers): an address or a "
