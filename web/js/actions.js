@@ -4,7 +4,7 @@ import { get, post } from './api.js';
 import { loadPeers } from './data.js';
 import { openActivity } from './dock.js';
 import { later, t } from './i18n.js';
-import { showKeys } from './keys.js';
+import { showKeys } from './keytable.js';
 import { isOwner, state } from './store.js';
 import { act, all, fetchFile, statusText, totals } from './transfers.js';
 import { attempt, called, quoted, toast } from './ui.js';

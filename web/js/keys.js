@@ -1,11 +1,11 @@
-// Keyboard shortcuts. Single keys can be turned off (WCAG 2.1.4).
-import { h } from './dom.js';
-import { load, save, t } from './i18n.js';
-import { dialog } from './ui.js';
+// Keyboard shortcuts. Single keys can be turned off (WCAG 2.1.4). keytable.js shows them.
+import { load } from './i18n.js';
 
 let table = [];
 
 export const keysOn = () => load('p2p.keys') !== 'off';
+
+export const allKeys = () => table;
 
 /** rows: [{keys: ['/'], label, run}] */
 export function useKeys(rows) {
@@ -26,37 +26,5 @@ export function listenForKeys(undo, palette) {
 		if (!row) return;
 		event.preventDefault();
 		row.run();
-	});
-}
-
-export function showKeys() {
-	const box = h('input', {
-		type: 'checkbox',
-		id: 'keys-on',
-		onchange: () => save('p2p.keys', box.checked ? null : 'off'),
-	});
-	box.checked = keysOn();
-	const extra = [{ keys: ['Ctrl', 'K'], label: t('pal') }, { keys: ['↑', '↓'], label: t('key.rows') }, { keys: ['Ctrl', 'A'], label: t('key.all') }, { keys: ['Shift', '↓'], label: t('key.more') }, { keys: ['Shift', 'F10'], label: t('key.menu') }, { keys: ['F2'], label: t('rename') }, { keys: ['Del'], label: t('delete') }, { keys: ['Ctrl', 'Z'], label: t('undo') }, { keys: ['Esc'], label: t('key.esc') }];
-	return dialog({
-		title: t('keys'),
-		body: [
-			h(
-				'table',
-				{ class: 'keys' },
-				h(
-					'tbody',
-					{},
-					[...table, ...extra].map((r) =>
-						h(
-							'tr',
-							{},
-							h('th', { scope: 'row' }, r.keys.map((k) => h('kbd', {}, k))),
-							h('td', {}, r.label),
-						),
-					),
-				),
-			),
-			h('label', { class: 'check', for: 'keys-on' }, box, t('keys.on')),
-		],
 	});
 }

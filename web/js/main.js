@@ -6,12 +6,12 @@ import { activityDock, keepNote } from './dock.js';
 import { dropTarget } from './drop.js';
 import { bytes, percent, percentText, speed } from './format.js';
 import { briefly, later, load, preferred, save, t, useLanguage } from './i18n.js';
-import { listenForKeys, showKeys, useKeys } from './keys.js';
+import { listenForKeys, useKeys } from './keys.js';
 import { onEvent, startLive } from './live.js';
 import { notify } from './notify.js';
 import { changed, forgetListeners, isOwner, on, state } from './store.js';
 import { all, reason, recallSpeeds, sampleSpeeds, totals, watchEnds } from './transfers.js';
-import { attempt, closeDialogs, fail, toast, toastShelf, undoLast, viewHead, whenToasted } from './ui.js';
+import { VERSION, attempt, closeDialogs, fail, isOldPage, offerReload, toast, toastShelf, undoLast, viewHead, whenToasted } from './ui.js';
 import { guardLeaving, uploadTotals } from './upload.js';
 import { downloadsView } from './views/downloads.js';
 import { peersView } from './views/peers.js';
@@ -20,6 +20,7 @@ import { openSharedLink, shareView } from './views/share.js';
 import { transfersView } from './views/transfers.js';
 
 const openPalette = () => attempt(async () => (await later(import('./palette.js'))).showPalette());
+const showKeys = () => attempt(async () => (await later(import('./keytable.js'))).showKeys());
 const settings = () => later(import('./views/settings.js'));
 
 const VIEWS = [
@@ -172,7 +173,7 @@ function sideActions(bell) {
 	on('status', () => {
 		pairOne.hidden = !isOwner();
 	});
-	return h('div', { class: 'side-acts' }, palette, pairOne, bell, keys, h('a', gear, icon('settings')));
+	return h('div', { class: 'side-acts' }, pairOne, palette, bell, keys, h('a', gear, icon('settings')));
 }
 
 /** What others would like to send here; drawn when there is something. */
@@ -340,8 +341,6 @@ async function pair() {
 	location.reload(); // everything starts anew, now with the cookie
 }
 
-/** Of the files of this page, as in their addresses; '' if those have none. */
-const VERSION = /\/v\/([0-9a-f]+)\//.exec(import.meta.url)?.[1] ?? '';
 const SHELL = 'p2p-shell-2'; // as in sw.js
 
 /**
@@ -367,12 +366,10 @@ async function keepShell() {
 
 let renewed = '';
 
-/** p2p-ui has other pages than this one: what this page loads later is not there any longer. */
 function offerNewPage() {
-	const { pages } = state.status ?? {};
-	if (!VERSION || !pages || pages === VERSION || pages === renewed) return;
-	renewed = pages;
-	toast(t('updated'), { action: { label: t('updated.load'), run: () => location.reload() } });
+	if (!isOldPage() || renewed === state.status.pages) return;
+	renewed = state.status.pages;
+	offerReload();
 }
 
 async function start() {

@@ -210,9 +210,18 @@ export function toast(text, { kind = '', action = null, group = text, many = () 
 	start();
 }
 
+/** Of the files of this page, as in their addresses; '' if those have none. */
+export const VERSION = /\/v\/([0-9a-f]+)\//.exec(import.meta.url)?.[1] ?? '';
+/** p2p-ui has other pages than this one: what this page loads later is not there any longer. */
+export const isOldPage = () => Boolean(VERSION && state.status?.pages && state.status.pages !== VERSION);
+export const offerReload = () => toast(t('updated'), { action: { label: t('updated.load'), run: () => location.reload() } });
+
 /** A part of the page that did not load says so in each browser's own words. */
 const isMissing = (error) => error instanceof TypeError && /import|module/i.test(error.message);
-export const fail = (error) => toast(isMissing(error) ? t('err.offline') : (error.text ?? error.message ?? String(error)), { kind: 'error' });
+export function fail(error) {
+	if (isMissing(error) && isOldPage()) offerReload();
+	else toast(isMissing(error) ? t('err.offline') : (error.text ?? error.message ?? String(error)), { kind: 'error' });
+}
 
 /** Runs an action and shows its error. */
 export async function attempt(work) {

@@ -123,7 +123,7 @@ def test_a_device_a_download_and_a_reason(world, driver):
 @pytest.mark.parametrize("size", list(WIDTHS))
 def test_it_fits(world, driver, size, language):
     page = world.page(driver, size, lang=language, theme="dark" if language == "ar" else "light").open("share")
-    page.one(".side-acts .btn").click()
+    page.one("[aria-keyshortcuts='Control+K Meta+K']").click()
     box = page.wait(lambda: page.one("#pal-box"), what="the palette")
     box.send_keys("p2p")
     page.wait(lambda: len(options(page)) > 20, what="the commands")

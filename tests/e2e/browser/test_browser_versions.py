@@ -91,6 +91,10 @@ def test_an_upgrade_never_mixes_old_and_new_files(suite, driver, tmp_path):
     assert new != old
     page.live(40)
     page.see("p2p was updated", 40)
+    page.press("Close", ".toast")
+    page.wait(lambda: not page.all(".toast"), what="the message closed")
+    page.press("Commands and files")  # the old page has never loaded it
+    page.see("p2p was updated")
     page.press("Reload", ".toast")
     page.wait(lambda: page.js(READY + " && globalThis.newer > 10"), 40, "the new page")
     loaded = page.js("return performance.getEntriesByType('resource').map((e) => e.name)")

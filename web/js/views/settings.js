@@ -3,7 +3,7 @@ import { loadConfig } from '../data.js';
 import { button, grow, h, hintLine, icon, item, metaText, opener, para, setAttr, setText, visible } from '../dom.js';
 import { ago, bytes, clock, duration } from '../format.js';
 import { LANGUAGES, known, lang, load, t } from '../i18n.js';
-import { showKeys } from '../keys.js';
+import { showKeys } from '../keytable.js';
 import * as notes from '../notify.js';
 import { isOwner, on, state } from '../store.js';
 import { bytesOf, timetableEditor } from '../timetable.js';
