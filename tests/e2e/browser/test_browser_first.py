@@ -3,13 +3,13 @@
 from types import SimpleNamespace
 
 from conftest import wait_until
-from page import Page, driver, width  # noqa: F401
+from page import Page, driver  # noqa: F401
 from world import World, sign_in
 
 
-def test_three_steps_that_nobody_has_to_take(suite, driver, width):
+def test_three_steps_that_nobody_has_to_take(suite, driver):
     world = World(suite)
-    page = world.page(driver, width).open("share").live()
+    page = world.page(driver, "phone").open("share").live()
     for text in ("Three steps to begin", "Name this computer", "Share something", "Nothing shared yet"):
         page.see(text)
     assert page.axe() == [] and page.overflow() <= 0

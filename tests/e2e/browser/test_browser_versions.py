@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 
-from conftest import wait_until
-from page import ROOT, Page, driver, start_browser  # noqa: F401
+from page import ROOT, Page, driver  # noqa: F401
 from world import sign_in, world  # noqa: F401
 
 READY = "return 'ready' in document.documentElement.dataset"
@@ -23,7 +22,7 @@ def test_a_file_of_another_version_is_refused(world):
     assert world.near.api.request("GET", f"/v/{status['pages']}/../v/{status['pages']}/js/main.js").status_code in (200, 404)
 
 
-@pytest.mark.parametrize("part", ["js/views/peers.js", "js/main.js", "css/parts.css"])
+@pytest.mark.parametrize("part", ["js/views/peers.js", "css/parts.css"])
 def test_a_load_that_was_cut_is_tried_again(world, driver, part):
     page = world.page(driver)
     driver.execute_cdp_cmd("Network.enable", {})
