@@ -13,7 +13,8 @@ from selenium.webdriver.common.keys import Keys
 
 ROOT = Path(__file__).resolve().parents[3]
 AXE = ROOT / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
-WIDTHS = {"phone": (360, 740), "tablet": (820, 1100), "desk": (1280, 800)}
+WIDTHS = {"phone": (360, 740), "desk": (1280, 800)}
+TABLET = {"tablet": (820, 1100)}
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
            --disable-component-update --disable-sync --no-proxy-server --hide-scrollbars""".split()
 STALE = (NoSuchElementException, StaleElementReferenceException)
@@ -49,7 +50,7 @@ class Page:
     # Opening
 
     def size(self, width):
-        w, h = WIDTHS[width]
+        w, h = (WIDTHS | TABLET)[width]
         device = {"width": w, "height": h, "deviceScaleFactor": 1, "mobile": width == "phone"}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", device)
         return self
@@ -242,6 +243,6 @@ class Page:
                           return Math.max(root.scrollWidth - root.clientWidth, ...right.map((x) => Math.round(x - root.clientWidth)))""")
 
 
-@pytest.fixture(params=["phone", "desk"])
+@pytest.fixture(params=list(WIDTHS))
 def width(request):
     return request.param
