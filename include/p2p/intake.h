@@ -39,6 +39,7 @@ struct p2p_intake_options {
     uint64_t expires_s;       /* by the time of day */
     uint64_t uses, bytes;     /* guests, and bytes in all; or P2P_INTAKE_NO_LIMIT */
     uint64_t keep_free;       /* bytes that stay free on the disk */
+    bool is_signed;           /* told to guests: the answers to their calls are */
     bool has_pin;
     struct p2p_link_pin pin;
     /* On a guest's thread; `name` (the file's) is borrowed for the call. May be NULL.

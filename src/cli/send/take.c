@@ -315,8 +315,9 @@ start_taker(struct take *t)
     p2p_identity_get_about(identity, &about);
     options.name = about.name;
     options.peer = *p2p_identity_id(identity);
-    p2p_identity_close(identity); /* the other process does not get the key */
+    options.key = p2p_identity_key(identity);
     err = taker_start(&t->taker, &options);
+    p2p_identity_close(identity);
     p2p_wipe(&options, sizeof(options));
     if (err != P2P_OK) {
         cli_say("cannot start a process: %s", p2p_err_text(err));

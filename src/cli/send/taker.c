@@ -132,12 +132,16 @@ begin(struct taking *t)
                                         .uses = opt->uses,
                                         .bytes = opt->bytes,
                                         .keep_free = P2P_KEEP_FREE,
+                                        .is_signed = true,
                                         .has_pin = opt->has_pin,
                                         .pin = opt->pin,
                                         .on_event = on_event,
                                         .arg = t};
-    struct p2p_guests_options guests = {
-        .peer = opt->peer, .keys = opt->keys, .on_guest = on_guest, .arg = t};
+    struct p2p_guests_options guests = {.peer = opt->peer,
+                                        .key = opt->key,
+                                        .keys = opt->keys,
+                                        .on_guest = on_guest,
+                                        .arg = t};
     enum p2p_err err = p2p_root_open(opt->folder, true, 0755, &t->root);
 
     if (err == P2P_OK)

@@ -1,7 +1,8 @@
 /*
  * taker - a process of its own that talks with the guests of a link and writes what
- * they bring: it may write the one folder and nothing else (p2p/sandbox.h), and has
- * neither the keys of this device nor its shared files. What it tells is JSON, a
+ * they bring: it may write the one folder and nothing else (p2p/sandbox.h). It can open
+ * neither the keys folder nor shared files; it has the key of this device in memory, to
+ * sign its answers, as p2p-peer has. What it tells is JSON, a
  * message each: {"event":"failed","error":TEXT} before anything else and then nothing
  * more; "ready"; "guest"; "stored" with name and size; "guest_done"; and "status" at
  * least once a second. Single-threaded.
@@ -17,8 +18,9 @@
 struct cJSON;
 
 struct taker_options {
-    const char *folder, *url; /* of the registry */
-    struct p2p_id peer;       /* told to guests, as the following */
+    const char *folder, *url;  /* of the registry */
+    struct p2p_id peer;        /* told to guests, as the title and the name */
+    const struct p2p_rsa *key; /* the peer's own, signs the answers to guests */
     const char *title, *name;
     struct p2p_link_keys keys;
     uint64_t expires_s, uses, bytes, timeout_ms;

@@ -15,6 +15,7 @@ enum {
     VERSION = 1,
     MODE_TAKE = 2,
     FLAG_PIN = 1,
+    FLAG_SIGNED = 2,
     PIECE = 512 * 1024,   /* of one GET */
     AHEAD_MAX = 8,        /* GETs without their bytes */
     HAVE_MAX = 32,        /* files that wait for their turn */
@@ -126,7 +127,8 @@ send_welcome(struct session *s)
     p2p_wr_put_u8(wr, P2P_MSG_WELCOME);
     p2p_wr_put_u8(wr, VERSION);
     p2p_wr_put_u8(wr, MODE_TAKE);
-    p2p_wr_put_u8(wr, in->opt.has_pin ? FLAG_PIN : 0);
+    p2p_wr_put_u8(wr, (uint8_t)((in->opt.has_pin ? FLAG_PIN : 0) |
+                                (in->opt.is_signed ? FLAG_SIGNED : 0)));
     p2p_wr_put_u64(wr, in->opt.expires_s);
     p2p_wr_put_u64(wr, status.bytes_left);
     p2p_wr_put_u16(wr, (uint16_t)strlen(in->title));
