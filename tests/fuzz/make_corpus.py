@@ -99,6 +99,30 @@ def call_seeds(pem, peer_id):
     seed("call", json.dumps({**call, **channel}).encode())
 
 
+def intake_seeds():
+    """Conversations of a guest that brings files: the requests of the other side are numbered from 1 on."""
+
+    def frame(kind, body):
+        return (1 + len(body)).to_bytes(4, "big") + bytes([kind]) + body
+
+    def have(number, size, name):
+        return frame(0x41, struct.pack(">IQQH", number, size, 9, len(name)) + name)
+
+    def proof(number, data):
+        return frame(0x43, number.to_bytes(4, "big") + hashlib.sha256(data).digest())
+
+    def data(req, at, some):
+        return frame(0x15, struct.pack(">IBI", req, 0, at) + some)
+
+    empty = have(1, 0, b"empty") + proof(1, b"")
+    whole = have(2, 6, b"a/b.txt") + data(2, 0, b"abc") + data(2, 3, b"def") + proof(2, b"abcdef")
+    refused = have(3, 2000, b"large") + have(4, 3, b"../x") + data(1, 0, b"abc") + proof(4, b"abd")
+    seed("intake", b"\0" + empty + whole + frame(0x07, b""))
+    seed("intake", b"\0" + refused + frame(0x16, (4).to_bytes(4, "big")) + frame(0x14, bytes(50)))
+    seed("intake", b"\1" + frame(0x26, bytes(20)) + empty + frame(0x1B, bytes(12)))
+    seed("intake", b"\0" + have(1, 9, b"part") + data(1, 0, b"abc"))
+
+
 def guest_seeds():
     """A call and an answer with right MACs, and a WELCOME."""
     channel = {"ufrag": "abcd", "pwd": "p" * 24, "fingerprint": "11" * 32, "candidates": ["192.0.2.1 5000 host 1"]}
@@ -178,6 +202,7 @@ def main():
         seed("hello1", key["pem"].encode())
         call_seeds(key["pem"], key["peer_id"])
     guest_seeds()
+    intake_seeds()
     for case in vectors("identity")["refused_pem"]:
         seed("hello1", bytes.fromhex(case["pem"]))
     for frame in old["frames"]:

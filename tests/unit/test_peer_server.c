@@ -860,7 +860,7 @@ try_each_type(struct world *w, const struct p2p_id *link)
     uint8_t in[4096], message[64];
     uint32_t chance = 1;
 
-    for (unsigned type = 0; type <= 0xff; type += type < 0x42 ? 1u : 2u) {
+    for (unsigned type = 0; type <= 0xff; type += type < 0x44 ? 1u : 2u) {
         int fd = let_in(w, link);
         size_t len;
 
