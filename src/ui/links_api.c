@@ -58,6 +58,8 @@ put_row(struct http_json_out *o, const struct p2p_links_row *row)
     put_limit(o, "uses_left", row->uses_left);
     put_limit(o, "bytes_left", row->bytes_left);
     http_json_put_bool(o, "has_pin", row->has_pin);
+    if (row->folder[0] != '\0')
+        http_json_put_string(o, "folder", row->folder);
     http_json_end(o, '}');
 }
 

@@ -17,7 +17,7 @@ const choice = (id, options, value) =>
 	h('select', { id }, options.map(([v, label]) => h('option', { value: v, selected: v === value }, label)));
 const field = (id, label, input) => h('div', {}, h('label', { for: id }, label), input);
 const until = (time) => new Intl.DateTimeFormat(lang, { dateStyle: 'medium', timeStyle: 'short' }).format(time * 1000);
-const titleOf = (link) => visible(link.title || link.files.map((name) => name.replace(/\/$/, '').split('/').pop()).join(', '));
+const titleOf = (link) => visible(link.title || link.folder || link.files.map((name) => name.replace(/\/$/, '').split('/').pop()).join(', '));
 
 /** The link that was made: the only time that it is seen. */
 function made(answer) {
