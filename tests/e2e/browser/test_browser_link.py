@@ -242,3 +242,50 @@ def test_a_link_that_takes_files(machine, registry, tmp_path):
         assert {path.name: path.read_bytes() for path in taker.folder.iterdir() if path.is_file()} == files
     finally:
         taker.stop()
+
+
+def test_a_guest_continues_until_the_link_is_revoked(machine, registry, discovery, module_suite, tmp_path):
+    """The page is loaded again in the middle of a file; p2p-peer is killed; the link is revoked in the middle."""
+    large = tmp_path / "large.bin"
+    large.write_bytes(os.urandom(30_000_000))
+    endless = tmp_path / "endless.bin"
+    with endless.open("wb") as file:
+        file.truncate(1_000_000_000)
+    peer = module_suite.peer(name="beside", discovery=discovery)
+    keys = module_suite.folder / "beside" / "keys"
+    taker = Taker(tmp_path / "taker", registry, "--keep", "--keys-dir", keys)
+
+    def p2p(*arguments):
+        return module_suite.p2p("link", *arguments, "--keys-dir", keys, check=True).stdout
+
+    try:
+        link = taker.event("link")
+
+        def visit():
+            guest = Guest(tmp_path)
+            try:
+                guest.open(link["link"]).choose(large)
+                taker.event("guest")
+                peer.kill()
+                guest.driver.refresh()
+                guest.choose(large).shows("Everything was received and proven.")
+                guest.choose(endless).shows(" %")
+                assert f"into {taker.folder}" in p2p("ls")
+                p2p("revoke", link["id"])
+                guest.shows("does not answer")
+            except BaseException:
+                print(guest.driver.page_source, guest.driver.get_log("browser"))
+                raise
+            finally:
+                guest.driver.quit()
+
+        machine.run(visit)
+        assert taker.process.wait(LIMIT) != 0
+        stored = json.loads(taker.process.stdout.read().splitlines()[0])  # the same guest: no other event
+        assert (stored["event"], stored["name"]) == ("stored", "large.bin")
+        assert sorted(path.name for path in taker.folder.iterdir()) == [".p2p", "large.bin"]
+        assert (taker.folder / "large.bin").read_bytes() == large.read_bytes()
+        assert list((taker.folder / ".p2p").iterdir()) == []
+        assert "into" not in p2p("ls")
+    finally:
+        taker.stop()
