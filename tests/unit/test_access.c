@@ -195,6 +195,41 @@ too_many_rules_and_peers_are_refused(void **state)
     assert_int_equal(p2p_access_new(twice, 2, false, &access), P2P_ERR_EXISTS);
 }
 
+static uint64_t
+mark(const struct p2p_access *access, const struct p2p_id *id, int how)
+{
+    const struct p2p_access_caller who = caller(id, how);
+
+    return p2p_access_mark(access, &who);
+}
+
+/* It is another one if other names may be for the caller, and only then. */
+static void
+the_mark_of_a_caller(void **state)
+{
+    struct p2p_access_rule other[RULES];
+    struct p2p_access *a = make(rules, RULES, false), *b = make(rules, RULES, false),
+                      *open = make(rules, RULES, true), *fewer = make(rules, 3, false);
+
+    (void)state;
+    memcpy(other, rules, sizeof(other));
+    other[2].peers = &bert;
+    struct p2p_access *c = make(other, RULES, false);
+    assert_true(mark(a, &anna, NEAR) == mark(b, &anna, NEAR));
+    assert_true(mark(a, &anna, NEAR) == mark(a, &anna, OUTSIDE | TRUSTED));
+    assert_true(mark(a, &anna, NEAR) == mark(open, &anna, OUTSIDE));
+    assert_true(mark(a, &anna, NEAR) != mark(a, &anna, OUTSIDE));
+    assert_true(mark(a, &anna, NEAR) != mark(a, &bert, NEAR));
+    assert_true(mark(a, &anna, NEAR) != mark(c, &anna, NEAR));
+    assert_true(mark(a, &anna, NEAR) != mark(fewer, &anna, NEAR));
+    assert_true(mark(a, &carl, NEAR) == mark(c, &carl, NEAR));
+    p2p_access_put(a);
+    p2p_access_put(b);
+    p2p_access_put(c);
+    p2p_access_put(open);
+    p2p_access_put(fewer);
+}
+
 static void
 equal_rules_are_equal(void **state)
 {
@@ -471,6 +506,7 @@ main(void)
         cmocka_unit_test(the_whole_share_can_be_private),
         cmocka_unit_test(too_many_rules_and_peers_are_refused),
         cmocka_unit_test(equal_rules_are_equal),
+        cmocka_unit_test(the_mark_of_a_caller),
         cmocka_unit_test(a_list_skips_what_is_private),
         cmocka_unit_test_setup_teardown(folders_are_private_until_they_are_public,
                                         set_up, tear_down),

@@ -400,6 +400,106 @@ a_name_that_two_have_allows_none(void **state)
     assert_int_equal(allowed.count, 0);
 }
 
+/* ---- The lists of changes ---- */
+
+static bool
+note_name(void *arg, uint64_t change, const char *name, enum p2p_share_change_kind kind)
+{
+    char *told = arg;
+    size_t len = strlen(told);
+
+    (void)change;
+    if (strstr(name, "stop") != NULL)
+        return false;
+    snprintf(told + len, 200 - len, "%c%s ", "+-?"[kind], name);
+    return true;
+}
+
+/* What changed in `folder` since this place, which moves on. */
+static const char *
+changes(struct world *w, const char *folder, struct p2p_shares_feed *place)
+{
+    static char told[200];
+    uint32_t log = place->log;
+    uint64_t after = place->last;
+
+    told[0] = '\0';
+    p2p_shares_changes(w->shares, folder, log, after, note_name, told, place);
+    return place->is_known ? told : "anew";
+}
+
+static void
+settle(struct world *w)
+{
+    for (size_t i = 0; i < w->folders.count; i++)
+        assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, i), IDLE_MS),
+                         P2P_OK);
+}
+
+static void
+close_all(struct world *w)
+{
+    p2p_shares_close(w->shares);
+    w->shares = NULL;
+}
+
+static bool
+has(const char *told, const char *name)
+{
+    return strstr(told, name) != NULL;
+}
+
+static void
+several_lists_of_changes_are_one(void **state)
+{
+    struct world *w = *state;
+    struct p2p_shares_feed all = {.log = 0}, photos = {.log = 0}, sub = {.log = 0};
+    struct p2p_shares_feed before;
+
+    add_folder(w, "");
+    add_folder(w, "Photos");
+    add_file(w, 0, "Photos/hidden", "hidden");
+    add_file(w, 0, "sub/z", "z");
+    add_file(w, 1, "a", "a");
+    open_all(w);
+    assert_string_equal(changes(w, "", &all), "anew");
+    assert_string_equal(changes(w, "Photos", &photos), "anew");
+    assert_string_equal(changes(w, "sub", &sub), "anew");
+    assert_true(all.log != 0 && photos.log != 0 && sub.log != photos.log);
+    assert_string_equal(changes(w, "", &all), "");
+    assert_true(all.is_whole && !all.is_sorted && photos.is_sorted);
+    before = all;
+
+    add_file(w, 1, "b", "b");
+    settle(w);
+    assert_string_equal(changes(w, "Photos", &photos), "+Photos/b ");
+    assert_string_equal(changes(w, "sub", &sub), "");
+    /* A name of the other folder may come, too. */
+    assert_true(has(changes(w, "", &all), "+Photos/b ") && all.last > before.last);
+    /* After a restart it goes on. */
+    close_all(w);
+    add_file(w, 0, "sub/y", "y");
+    open_all(w);
+    assert_true(has(changes(w, "", &all), "+sub/y "));
+    assert_string_equal(changes(w, "sub", &sub), "+sub/y ");
+    assert_string_equal(changes(w, "", &all), "");
+    /* A name that a list does not give is not hidden: all of them, or none. */
+    before = all;
+    add_file(w, 0, "stop", "s");
+    settle(w);
+    (void)changes(w, "", &all);
+    assert_true(all.is_known && !all.is_whole && all.seen == before.last);
+    /* A place beyond the end, and other folders, are another list. */
+    all.last += 1000;
+    assert_string_equal(changes(w, "", &all), "anew");
+    before = all;
+    close_all(w);
+    add_folder(w, "Music");
+    open_all(w);
+    assert_string_equal(changes(w, "", &all), "anew");
+    assert_true(all.log != before.log);
+}
+
 int
 main(void)
 {
@@ -415,6 +515,7 @@ main(void)
         T(a_folder_that_cannot_be_opened_is_named),
         T(a_folder_that_is_away_leaves_the_others),
         T(a_name_that_two_have_allows_none),
+        T(several_lists_of_changes_are_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
