@@ -491,7 +491,11 @@ several_lists_of_changes_are_one(void **state)
     assert_true(all.is_known && !all.is_whole && all.seen == before.last);
     /* A place beyond the end, and other folders, are another list. */
     all.last += 1000;
+    photos.last += 1000;
     assert_string_equal(changes(w, "", &all), "anew");
+    assert_string_equal(changes(w, "Photos", &photos), "anew");
+    assert_true(photos.last < 1000 && all.last < 1000);
+    assert_string_equal(changes(w, "Photos", &photos), "");
     before = all;
     close_all(w);
     add_folder(w, "Music");

@@ -44,6 +44,8 @@ read_one(struct inner_changes *in, uint32_t log, uint64_t after,
         feed.log != 0 && feed.log == log && after <= feed.last && after >= feed.cut;
     if (out->is_known)
         p2p_share_changes(share, after, visit_inner, in, &feed);
+    else /* `after` is no place in this list */
+        feed.seen = 0;
     out->log = feed.log;
     out->last = feed.last > feed.seen ? feed.last : feed.seen;
     out->seen = feed.seen;
