@@ -114,6 +114,18 @@ print_held(void *arg, const char *name, bool is_removal)
            cli_text(name, shown));
 }
 
+/* The first names of what waits. */
+static void
+show_held(const struct p2p_mirror *job)
+{
+    uint64_t count = job->held_changes + job->held_removals;
+
+    if (count > 0 && p2p_mirror_held(job, HELD_SHOWN, print_held, NULL) != P2P_OK)
+        cli_say("cannot list the changes that wait: the folder is missing");
+    else if (count > HELD_SHOWN)
+        printf("          and %llu more\n", (unsigned long long)(count - HELD_SHOWN));
+}
+
 static void
 print_job(struct p2p_identity *identity, const struct p2p_mirror *job)
 {
@@ -155,9 +167,8 @@ list(const struct mirror_options *opt, struct p2p_identity *identity, const char
             put_job(array != NULL ? cli_add_object(array) : object, &jobs[i]);
         else {
             print_job(identity, &jobs[i]);
-            if (id != NULL && jobs[i].held_changes + jobs[i].held_removals > 0 &&
-                p2p_mirror_held(&jobs[i], HELD_SHOWN, print_held, NULL) != P2P_OK)
-                cli_say("cannot list the changes that wait: the folder is missing");
+            if (id != NULL)
+                show_held(&jobs[i]);
         }
     }
     free(jobs);

@@ -102,10 +102,9 @@ say_waiting(struct p2p_round *r)
             changes, removals);
     else if (r->unsaid > 0)
         say(job, P2P_MIRROR_WAITING, P2P_OK,
-            "%zu files are missing at the source, which does not say that they were "
-            "deleted: is one of its disks away, or its index new? Look at it; to "
-            "delete "
-            "them here, run p2p mirror accept %s",
+            "the source no longer has %zu of the files here, and does not say that it "
+            "deleted them: is one of its disks away, or its index new? Look at it; to "
+            "delete them here, too, run p2p mirror accept %s",
             r->unsaid, job->id);
     else if (r->is_braked)
         say(job, P2P_MIRROR_WAITING, P2P_OK,
