@@ -17,7 +17,7 @@ CORE = [
     "shares", "keep", "trust", "net", "registry", "code", "intake", "reach", "remote", "download", "mirror",
 ]  # fmt: skip
 DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
-HTTP = ["text", "source", "."]
+HTTP = ["text", "source", "meet", "."]
 CLI = ["machine", "print", "ask", "get", "send", "commands", "complete", "."]
 PEER = ["offers", "history", "inbox", "access", "uploads", "server", "registration", "."]
 UI = ["reply", "state", "access", "pictures", "folders", "peers", "transfers", "offers", "."]

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "discovery/meet/boxes.h"
+#include "http/meet/boxes.h"
 #include "discovery/meet/news.h"
 #include "mutate.h"
 

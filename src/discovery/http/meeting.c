@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/source/address.h"
 #include "http/source/ratelimit.h"
 #include "http/wait.h"
 #include "p2p/clock.h"
@@ -110,15 +109,4 @@ meeting_is_limited_for(struct http_request *req, struct http_ratelimit *budget,
                        const void *key, size_t len)
 {
     return refuse(req, http_ratelimit_take(budget, key, len, 1, p2p_now_ms()));
-}
-
-void
-meeting_source(struct http_request *req, struct box_source *out)
-{
-    const char *ip = http_client_ip(req);
-    struct http_address address = {{0}};
-
-    if (http_address_parse(ip, strlen(ip), &address))
-        address = http_address_source(&address);
-    memcpy(out->b, address.b, sizeof(out->b));
 }

@@ -4,10 +4,10 @@
 #ifndef P2P_DISCOVERY_MEETING_H
 #define P2P_DISCOVERY_MEETING_H
 
-#include "discovery/meet/boxes.h"
 #include "discovery/meet/codes.h"
 #include "discovery/meet/turn.h"
 #include "http/http.h"
+#include "http/meet/boxes.h"
 #include "p2p/addr.h"
 #include "p2p/crypto.h"
 
@@ -51,8 +51,6 @@ P2P_MUST_CHECK enum p2p_err meeting_open(struct meeting *m, struct http_server *
 void meeting_close(struct meeting *m);
 /* The list of this box. */
 struct http_waitlist *meeting_list(const struct meeting *m, const struct box_id *id);
-/* Where the request comes from. */
-void meeting_source(struct http_request *req, struct box_source *out);
 /* True, with 429 sent, if the budget of this address is used up. */
 bool meeting_is_limited(struct http_request *req, struct http_ratelimit *budget);
 /* The same for the budget of a peer or a box. */

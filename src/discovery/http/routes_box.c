@@ -5,7 +5,7 @@
 
 #include "discovery/http/app.h"
 #include "discovery/http/meeting_news.h"
-#include "http/text/json.h"
+#include "http/box_replies.h"
 #include "http/wait.h"
 #include "p2p/bytes.h"
 #include "p2p/call.h"
@@ -31,34 +31,6 @@ get_box(struct http_request *req, struct box_id *id)
 }
 
 /* ---- POST ---- */
-
-static void
-reply_posted(struct http_request *req, enum box_result result, uint64_t number)
-{
-    struct http_json_out o;
-    size_t len;
-    char *text;
-
-    switch (result) {
-    case BOX_OK:
-        http_json_init(&o, 32);
-        http_json_begin(&o, NULL, '{');
-        http_json_put_u64(&o, "n", number);
-        http_json_end(&o, '}');
-        text = http_json_take(&o, &len);
-        http_reply_owned(req, 202, "application/json", text, len);
-        break;
-    case BOX_NONE:
-        http_fail(req, 404, "no_box", "no such box");
-        break;
-    case BOX_FULL:
-        http_fail(req, 507, "box_full", "the box is full");
-        break;
-    case BOX_CROWDED:
-        http_fail_busy(req, 30, "too many messages of this address are waiting");
-        break;
-    }
-}
 
 static bool
 refuse_call(struct http_request *req, enum p2p_err err)
@@ -118,14 +90,14 @@ post_box(struct http_request *req, void *arg)
     text = http_body(req, &len);
     if (id.is_peer && !may_call(req, app, &id, text, len))
         return;
-    meeting_source(req, &source);
+    http_box_source(req, &source);
     result =
         boxes_post(app->meeting.boxes, &id, &source, text, len, p2p_now_ms(), &number);
     if (result == BOX_OK) {
         http_waitlist_wake(meeting_list(&app->meeting, &id));
         meeting_tell_message(app, &id, &source, number, text, len);
     }
-    reply_posted(req, result, number);
+    http_reply_posted(req, result, number);
 }
 
 /* ---- DELETE ---- */
@@ -141,10 +113,10 @@ delete_box(struct http_request *req, void *arg)
     if (!get_box(req, &id))
         return;
     if (boxes_drop(app->meeting.boxes, &id, p2p_now_ms()) != BOX_OK) {
-        reply_posted(req, BOX_NONE, 0);
+        http_reply_posted(req, BOX_NONE, 0);
         return;
     }
-    meeting_source(req, &source);
+    http_box_source(req, &source);
     meeting_tell_drop(app, &id, &source);
     http_reply_empty(req, 204);
 }
@@ -189,48 +161,6 @@ is_owner(struct http_request *req, struct app *app, const struct box_id *id)
     return true;
 }
 
-static void
-put_message(void *arg, uint64_t number, const char *text, size_t len)
-{
-    struct http_json_out *o = arg;
-
-    http_json_begin(o, NULL, '{');
-    http_json_put_u64(o, "n", number);
-    http_json_put_json(o, "m", text, len);
-    http_json_end(o, '}');
-}
-
-/* False, with `*o` empty, if there is nothing new. */
-static bool
-collect(struct app *app, const struct box_id *id, uint64_t after,
-        struct http_json_out *o)
-{
-    uint64_t next = 0;
-    size_t before;
-    bool is_new;
-
-    http_json_init(o, 256);
-    http_json_begin(o, NULL, '{');
-    http_json_begin(o, "messages", '[');
-    before = o->len;
-    (void)boxes_read(app->meeting.boxes, id, after, p2p_now_ms(), put_message, o,
-                     &next);
-    is_new = o->len > before;
-    http_json_end(o, ']');
-    http_json_put_u64(o, "next", next);
-    http_json_end(o, '}');
-    return is_new;
-}
-
-static void
-reply_messages(struct http_request *req, struct http_json_out *o)
-{
-    size_t len;
-    char *text = http_json_take(o, &len);
-
-    http_reply_owned(req, 200, "application/json", text, len);
-}
-
 /* The box exists from now on, or longer. But not again when the handler runs once more:
  * the reader may be gone, and may have dropped it. */
 static enum box_result
@@ -242,7 +172,7 @@ attend(struct http_request *req, struct app *app, const struct box_id *id)
 
     if (http_has_waited(req))
         return boxes_has(app->meeting.boxes, id, p2p_now_ms()) ? BOX_OK : BOX_NONE;
-    meeting_source(req, &source);
+    http_box_source(req, &source);
     result = is_link ? boxes_attend_link(app->meeting.boxes, id, &source, p2p_now_ms())
                      : boxes_attend(app->meeting.boxes, id, &source, p2p_now_ms());
     if (result == BOX_OK)
@@ -254,32 +184,28 @@ void
 get_box_messages(struct http_request *req, void *arg)
 {
     struct app *app = arg;
-    uint64_t after, wait_s, seen;
-    struct http_json_out o;
+    struct http_box_read read = {.boxes = app->meeting.boxes};
+    uint64_t wait_s;
     struct box_id id;
     enum box_result result;
 
     if (!get_box(req, &id) ||
-        !http_query_u64(req, "after", 0, UINT64_MAX - 1, 0, &after) ||
+        !http_query_u64(req, "after", 0, UINT64_MAX - 1, 0, &read.after) ||
         !http_query_u64(req, "wait", 0, BOX_WAIT_MAX_S, 0, &wait_s) ||
         (id.is_peer && !is_owner(req, app, &id)))
         return;
     /* The owner of a code wants to know that it is over. */
     if (http_query(req, "code") != NULL &&
         !boxes_has(app->meeting.boxes, &id, p2p_now_ms())) {
-        reply_posted(req, BOX_NONE, 0);
+        http_reply_posted(req, BOX_NONE, 0);
         return;
     }
-    seen = http_waitlist_generation(meeting_list(&app->meeting, &id));
-    if ((result = attend(req, app, &id)) != BOX_OK) {
-        reply_posted(req, result, 0);
-        return;
-    }
-    if (!collect(app, &id, after, &o) &&
-        http_wait(req, meeting_list(&app->meeting, &id), seen,
-                  (unsigned)wait_s * 1000)) {
-        http_json_clear(&o);
-        return;
-    }
-    reply_messages(req, &o);
+    read.id = &id;
+    read.list = meeting_list(&app->meeting, &id);
+    read.wait_ms = (unsigned)wait_s * 1000;
+    read.seen = http_waitlist_generation(read.list);
+    if ((result = attend(req, app, &id)) != BOX_OK)
+        http_reply_posted(req, result, 0);
+    else
+        http_reply_box(req, &read);
 }

@@ -3,6 +3,7 @@
 
 #include "discovery/http/app.h"
 #include "discovery/http/meeting_news.h"
+#include "http/box_replies.h"
 #include "http/text/json.h"
 #include "http/wait.h"
 #include "p2p/bytes.h"
@@ -35,7 +36,7 @@ post_code(struct http_request *req, void *arg)
 
     if (meeting_is_limited(req, app->meeting.codes_made))
         return;
-    meeting_source(req, &source);
+    http_box_source(req, &source);
     switch (codes_make(app->meeting.codes, app->meeting.boxes, &source, p2p_now_ms(),
                        &number, &box)) {
     case BOX_OK:
@@ -58,7 +59,7 @@ tell(struct app *app, struct http_request *req, const struct box_id *box)
     struct box_source source;
     uint64_t n = 0;
 
-    meeting_source(req, &source);
+    http_box_source(req, &source);
     if (boxes_post(app->meeting.boxes, box, &source, text, sizeof(text) - 1,
                    p2p_now_ms(), &n) != BOX_OK)
         return;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "discovery/http/app.h"
+#include "http/box_replies.h"
 #include "http/source/ratelimit.h"
 #include "http/text/json.h"
 #include "p2p/bytes.h"
@@ -56,7 +57,7 @@ put_turn(struct http_json_out *o, struct http_request *req, const struct app *ap
 
     if (!may_use_turn(req, app))
         return;
-    meeting_source(req, &source);
+    http_box_source(req, &source);
     if (turn_login(turn, &source, p2p_time_s(), &login) != P2P_OK)
         return;
     http_json_begin(o, "turn", '[');

@@ -8,7 +8,7 @@
 #ifndef P2P_DISCOVERY_CODES_H
 #define P2P_DISCOVERY_CODES_H
 
-#include "discovery/meet/boxes.h"
+#include "http/meet/boxes.h"
 
 struct codes; /* *returned owned*, free with codes_free */
 

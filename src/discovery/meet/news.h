@@ -16,7 +16,13 @@
 
 #include "discovery/meet/trials.h"
 
-enum meet_news_type { MEET_OPEN = 1, MEET_MESSAGE, MEET_REACHED, MEET_DROP, MEET_OPEN_LINK };
+enum meet_news_type {
+    MEET_OPEN = 1,
+    MEET_MESSAGE,
+    MEET_REACHED,
+    MEET_DROP,
+    MEET_OPEN_LINK
+};
 
 struct meet_news {
     enum meet_news_type type;

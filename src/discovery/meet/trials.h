@@ -7,7 +7,7 @@
 #ifndef P2P_DISCOVERY_TRIALS_H
 #define P2P_DISCOVERY_TRIALS_H
 
-#include "discovery/meet/boxes.h"
+#include "http/meet/boxes.h"
 #include "p2p/addr.h"
 #include "p2p/crypto.h"
 

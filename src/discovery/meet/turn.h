@@ -7,7 +7,7 @@
 #ifndef P2P_DISCOVERY_TURN_H
 #define P2P_DISCOVERY_TURN_H
 
-#include "discovery/meet/boxes.h"
+#include "http/meet/boxes.h"
 #include "p2p/turn.h"
 
 enum {

@@ -9,8 +9,8 @@
  * then the oldest one of the source that has most in it. Safe from any thread. Times
  * are p2p_now_ms.
  */
-#ifndef P2P_DISCOVERY_BOXES_H
-#define P2P_DISCOVERY_BOXES_H
+#ifndef P2P_HTTP_BOXES_H
+#define P2P_HTTP_BOXES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ enum {
     BOXES_ANSWER_MS = 60 * 1000,
     BOXES_ANSWERS_PER_SOURCE = 16,
     BOXES_LINKS_PER_SOURCE = 64, /* a few devices behind one router */
-    BOXES_TELL_MS = 40 * 1000, /* other registries hear of a reader this often */
+    BOXES_TELL_MS = 40 * 1000,   /* other registries hear of a reader this often */
     BOXES_CODE_MS = 24 * 3600 * 1000,
 };
 

@@ -1,4 +1,4 @@
-#include "discovery/meet/boxes.h"
+#include "http/meet/boxes.h"
 
 #include <stdlib.h>
 #include <string.h>
