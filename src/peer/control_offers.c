@@ -12,6 +12,7 @@
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
 #include "p2p/link.h"
+#include "p2p/public_url.h"
 #include "p2p/tree.h"
 #include "peer/control.h"
 #include "peer/server/server.h"
@@ -232,6 +233,22 @@ limit_of(const cJSON *request, const char *name)
                : LINKS_NO_LIMIT;
 }
 
+/* This machine alone: no program makes the peer call others. */
+static bool
+read_near(const cJSON *request, struct links_entry *out)
+{
+    const char *near = text_of(request, "near");
+    struct p2p_addr addr;
+
+    if (near == NULL)
+        return true;
+    if (strlen(near) >= sizeof(out->near) || strncmp(near, "http://", 7) != 0 ||
+        !p2p_url_host(near, &addr) || !p2p_addr_is_loopback(&addr))
+        return false;
+    strcpy(out->near, near);
+    return true;
+}
+
 static enum p2p_err
 read_link(const cJSON *request, struct links_entry *out)
 {
@@ -246,6 +263,8 @@ read_link(const cJSON *request, struct links_entry *out)
         lifetime_s > LIFETIME_MAX_S || title == NULL || strlen(title) > LINKS_TITLE_MAX)
         return P2P_ERR_MALFORMED;
     strcpy(out->title, title);
+    if (!read_near(request, out))
+        return P2P_ERR_MALFORMED;
     out->expires_s = p2p_time_s() + lifetime_s;
     out->uses_left = limit_of(request, "uses");
     out->bytes_left = limit_of(request, "bytes");
@@ -266,7 +285,7 @@ control_offer_link(void *arg, const cJSON *request, cJSON *answer, char *why,
     uint32_t number;
     enum p2p_err err;
 
-    (void)answer, (void)why, (void)cap;
+    (void)why, (void)cap;
     if (!number_of(request, &number))
         return P2P_ERR_MALFORMED;
     err = read_link(request, &entry);
@@ -275,6 +294,8 @@ control_offer_link(void *arg, const cJSON *request, cJSON *answer, char *why,
         err = offers_open(view->offers, number, &entry.keys.guest);
     if (err == P2P_OK)
         err = links_add(view->links, &entry);
+    if (err == P2P_OK) /* older peers do not know it */
+        cJSON_AddBoolToObject(answer, "near", entry.near[0] != '\0');
     p2p_wipe(&entry, sizeof(entry));
     return err;
 }

@@ -434,14 +434,15 @@ start_doorman(struct peer *peer)
     };
     const uint64_t memory = peer->opt.channel_memory;
 
-    if (peer->discovery == NULL || !peer->opt.reach)
+    if (!peer->opt.reach)
         return P2P_OK;
     /* size_t has 32 bits on some machines. */
     p2p_reach_limit_channels((unsigned)peer->opt.max_channels,
                              memory < SIZE_MAX ? (size_t)memory : SIZE_MAX);
     links_begin(peer->links, peer->discovery);
     (void)links_follow(peer->links, peer->opt.keys_dir);
-    return p2p_doorman_start(&options, &peer->doorman);
+    return peer->discovery != NULL ? p2p_doorman_start(&options, &peer->doorman)
+                                   : P2P_OK;
 }
 
 static void

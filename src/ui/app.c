@@ -323,6 +323,7 @@ start_parts(struct ui_app *app)
     app->access.revoker = ui_revoker_new(&app->access);
     if (app->events.sse == NULL || app->jobs == NULL || app->access.revoker == NULL ||
         ui_transfers_use_server(app->transfers, app->http) != P2P_OK ||
+        ui_guests_open(&app->guests, app->http) != P2P_OK ||
         ui_transfers_start(app->transfers) != P2P_OK ||
         ui_watch_start(app->watch, ui_chores_run, app->chores) != P2P_OK)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
@@ -390,6 +391,7 @@ ui_app_close(struct ui_app *app)
     ui_events_close_log();
     ui_revoker_free(app->access.revoker);
     http_server_close(app->http);
+    ui_guests_close(&app->guests);
     ui_peers_stop(app->peers);
     ui_watch_stop(app->watch);
     ui_jobs_free(app->jobs);

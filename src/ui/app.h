@@ -16,6 +16,7 @@
 #include "ui/access/access.h"
 #include "ui/activity.h"
 #include "ui/folders/folders.h"
+#include "ui/guests.h"
 #include "ui/links_api.h"
 #include "ui/mirrors_api.h"
 #include "ui/peers/peers.h"
@@ -51,6 +52,7 @@ struct ui_app {
     struct ui_browse browse;
     struct ui_activity activity;
     struct ui_links_api links;
+    struct ui_guests guests;
     struct ui_mirrors mirrors;
     struct ui_transfers *transfers;
     struct ui_transfers_api transfers_api;

@@ -13,6 +13,7 @@
 #include "ui/folders/upload.h"
 #include "ui/folders/versions_api.h"
 #include "ui/grants_api.h"
+#include "ui/guests.h"
 #include "ui/links_api.h"
 #include "ui/mirrors_api.h"
 #include "ui/offers/offers.h"
@@ -22,6 +23,7 @@
 #define SMALL 4096u        /* bodies of a few members */
 #define LIST  (32u * 1024) /* a list of peers */
 #define CHOICE (1024u * 1024) /* a list of files */
+#define CALL  (8u * 1024)  /* a message in a box */
 #define LAST  (HTTP_OPEN | HTTP_FALLBACK)
 #define OWNER UI_ONLY_OWNER
 #define PAGE  (HTTP_OPEN | HTTP_PAGE)
@@ -32,6 +34,7 @@
 #define BROWSE    offsetof(struct ui_app, browse)
 #define CONFIG    offsetof(struct ui_app, config)
 #define FOLDERS   offsetof(struct ui_app, folders)
+#define GUESTS    offsetof(struct ui_app, guests)
 #define LINKS     offsetof(struct ui_app, links)
 #define MIRRORS   offsetof(struct ui_app, mirrors)
 #define OFFERS    offsetof(struct ui_app, offers)
@@ -155,6 +158,13 @@ const struct http_route ui_routes[] = {
     {"DELETE", "/api/mirrors/{id}",                ui_mirrors_handle_delete,           0, OWNER, MIRRORS},
     {"GET",    "/api/config",                      ui_config_handle_get,               0, 0, CONFIG},
     {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, OWNER, CONFIG},
+
+    {"GET",    "/s/l",                             ui_guests_handle_page,              0, PAGE, GUESTS},
+    {"GET",    "/s/l/{name}",                      ui_guests_handle_part,              0, HTTP_OPEN, GUESTS},
+    {"GET",    "/s/reach",                         ui_guests_handle_reach,             0, HTTP_OPEN, GUESTS},
+    {"GET",    "/s/box/{id}",                      ui_guests_handle_read,              0, HTTP_OPEN, GUESTS},
+    {"POST",   "/s/box/{id}",                      ui_guests_handle_post,           CALL, HTTP_OPEN, GUESTS},
+    {"DELETE", "/s/box/{id}",                      ui_guests_handle_drop,              0, HTTP_OPEN, GUESTS},
 
     {"GET",    "/{path*}",                         ui_api_page,                        0, LAST | HTTP_PAGE, 0},
     {"POST",   "/{path*}",                         ui_api_nothing,                     0, LAST, 0},

@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 
 import pytest
+import requests
 
 from conftest import BIN, bounded, environment, wait_until
 
@@ -222,6 +223,28 @@ def test_a_link_without_a_browser(world):
     for home, name in (("one", "big.bin"), ("one", "again.bin"), ("two", "big.bin")):
         world.receive(link, "--output", out / home / name, home=home)
         assert (out / home / name).read_bytes() == big.read_bytes()
+    sender.end()
+
+
+def test_links_meet_at_p2p_ui_without_a_registry(world):
+    """The link has the address of p2p-ui, which shows the page and has the boxes; nobody else can wait for its guests."""
+    ui = world.suite.ui(name="meeting", host="0.0.0.0")
+    path = world.file("near.bin", os.urandom(300_000))
+    sender = Sender(world, path, "--insecure-link", "--url", f"http://127.0.0.1:{ui.port}", registry="none")
+    link = sender.event("link")["link"]
+    page, secret = link.split("#")
+    assert page.endswith(f":{ui.port}/s/l") and "127.0.0.1" not in page
+    with urllib.request.urlopen(page) as answer:
+        assert b"link.js" in answer.read() and "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert len(answer.headers.get_all("Content-Security-Policy")) == 1
+    box = page[:-1] + "box/" + "ab" * 16
+    for tail, status in (("?link=1", 404), ("", 200), ("", 200)):
+        assert requests.get(box + tail, timeout=LIMIT).status_code == status
+    assert requests.get(page[:-1] + "box/" + "ab" * 32, timeout=LIMIT).status_code == 404
+    assert requests.get(page, headers={"Host": "evil.example"}, timeout=LIMIT).status_code == 421
+    out = world.path / "near-out"
+    world.receive(link, "--output-dir", out)
+    assert (out / "near.bin").read_bytes() == path.read_bytes()
     sender.end()
 
 

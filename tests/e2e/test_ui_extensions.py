@@ -1,6 +1,7 @@
 """p2p-ui beyond the documented endpoints: files, peers, search, settings; judged by docs/openapi.yaml."""
 
 import hashlib
+import os
 import re
 import socket
 import subprocess
@@ -302,3 +303,26 @@ def test_a_peer_whose_list_does_not_end(suite):
         assert met.status_code == 201
         files = ui.api.request("GET", f"/api/peers/{server.identity.peer_id}/files", timeout=60)
         assert files.status_code == 200 and files.json()["files"] == []
+
+
+# --- links without a registry ----------------------------------------------------------------
+
+
+def test_links_meet_here_without_a_registry(world):
+    """The page, and boxes, for everybody. What guests of a link see of p2p-ui ends there."""
+    assert "connect-src 'self'" in world.call("GET", "/s/l", 200).headers["Content-Security-Policy"]
+    world.call("GET", "/s/l/link.js", 200)
+    world.call("GET", "/s/l/none.js", 404)
+    assert world.call("GET", "/s/reach", 200).json() == {"boxes": True, "links": True, "relays": [], "stun": []}
+    link, reply = (f"/s/box/{os.urandom(16).hex()}" for _ in range(2))
+    world.call("POST", link, 404, json={})
+    assert world.call("GET", link + "?link=1", 200).json() == {"messages": [], "next": 0}
+    left = world.call("POST", link, 202, json={"a": 1}).json()["n"]
+    assert world.call("GET", link + "?wait=55", 200).json() == {"messages": [{"n": left, "m": {"a": 1}}], "next": left}
+    world.call("POST", link, 400, data="x", headers={"Content-Type": "application/json"})
+    world.call("DELETE", link, 204)
+    world.call("DELETE", link, 404)
+    for _ in range(2):  # a box for answers
+        world.call("GET", reply, 200)
+    world.call("GET", f"/s/box/{os.urandom(32).hex()}", 404)  # no peer has one here
+    world.call("GET", link + "?wait=61", 400)

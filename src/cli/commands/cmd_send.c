@@ -31,7 +31,7 @@ enum {
 
 struct send_command {
     struct cli_common common;
-    const char *text, *save_as, *to;
+    const char *text, *save_as, *to, *url;
     uint64_t uses, expires_ms;
     bool keep, quiet, no_link, insecure_link;
     const char *pin;
@@ -68,6 +68,8 @@ static const struct p2p_option options[] = {
     {"no-link", P2P_OPT_FLAG, AT(no_link), 0, 0, NULL, "make a code and no link"},
     {"insecure-link", P2P_OPT_FLAG, AT(insecure_link), 0, 0, NULL,
      "make a link although the registry has no https"},
+    {"url", P2P_OPT_TEXT, AT(url), 0, 0, "URL",
+     "address of p2p-ui on this machine, where links meet without a registry"},
     {"quiet", P2P_OPT_FLAG, AT(quiet), 0, 0, NULL, "print only the code and errors"},
     CLI_OPTION_DISCOVERY(struct send_command),
     CLI_OPTION_TIMEOUT(struct send_command),
@@ -540,7 +542,9 @@ make_link(struct send_command *c)
                                       .title = title,
                                       .pin = c->pin,
                                       .lifetime_ms = c->expires_ms,
-                                      .uses = c->keep ? 0 : c->uses};
+                                      .uses = c->keep ? 0 : c->uses,
+                                      .near = c->place.near[0] != '\0' ? c->place.near
+                                                                       : NULL};
     const char *why = place_against_link(&c->place);
     enum p2p_err err = P2P_ERR_UNSUPPORTED;
 
@@ -550,7 +554,9 @@ make_link(struct send_command *c)
     if (why == NULL && (err = p2p_link_make(&secret)) == P2P_OK)
         err = carrier_link(&c->carrier, &link);
     if (err == P2P_OK)
-        err = p2p_link_url(c->place.for_others, &secret, c->link);
+        err = p2p_link_url(c->place.near[0] != '\0' ? c->place.near_for_others
+                                                    : c->place.for_others,
+                           &secret, c->link);
     p2p_wipe(&secret, sizeof(secret));
     if (why == NULL && err != P2P_OK)
         why = err == P2P_ERR_UNSUPPORTED
@@ -621,6 +627,8 @@ run(struct send_command *c)
 
     if (err != P2P_OK)
         return p2p_err_exit_status(err);
+    if (!c->no_link)
+        place_find_near(&c->place, c->url, c->common.timeout_ms);
     if ((err = cli_open_identity(&c->common, &identity)) != P2P_OK)
         return p2p_err_exit_status(err);
     p2p_identity_get_about(identity, &about);
@@ -675,6 +683,7 @@ cmd_send(int argc, char **argv)
 {
     static struct send_command c = {.common = CLI_DEFAULTS,
                                     .save_as = "input",
+                                    .url = "http://localhost:8080",
                                     .uses = 1,
                                     .expires_ms = DAY_MS,
                                     .carrier = {.control = -1}};

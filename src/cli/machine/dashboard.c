@@ -12,6 +12,8 @@
 #include "p2p/caller.h"
 #include "p2p/clock.h"
 #include "p2p/crypto.h"
+#include "p2p/io.h"
+#include "p2p/net.h"
 
 #define ACCEPT_WAIT_MS 3000
 #define ACCEPT_STEP_US 10000
@@ -70,6 +72,22 @@ check_server(const struct sockaddr_storage *ours, const struct sockaddr_storage 
     if (err == P2P_OK && uid != wanted)
         err = P2P_ERR_WRONG_PEER;
     return err;
+}
+
+bool
+cli_dashboard_is_ours(const struct p2p_addr *addr)
+{
+    struct sockaddr_storage ours, theirs;
+    socklen_t ours_len = sizeof(ours), theirs_len = sizeof(theirs);
+    int fd = -1;
+    bool is_ours =
+        p2p_net_connect(addr, p2p_now_ms() + ACCEPT_WAIT_MS, &fd) == P2P_OK &&
+        getsockname(fd, (struct sockaddr *)&ours, &ours_len) == 0 &&
+        getpeername(fd, (struct sockaddr *)&theirs, &theirs_len) == 0 &&
+        check_server(&ours, &theirs, geteuid()) == P2P_OK;
+
+    p2p_fd_close(&fd);
+    return is_ours;
 }
 
 /* Connected, and nothing sent yet. */

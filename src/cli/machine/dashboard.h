@@ -6,10 +6,12 @@
 #ifndef CLI_DASHBOARD_H
 #define CLI_DASHBOARD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "p2p/addr.h"
 #include "p2p/err.h"
 
 struct cli_dashboard {
@@ -29,5 +31,8 @@ struct cli_dashboard {
 P2P_MUST_CHECK enum p2p_err cli_dashboard_post(const struct cli_dashboard *d,
                                                const char *path, char *out, size_t cap,
                                                char *why, size_t why_cap);
+
+/* True if a program of this user listens at this address of this machine. */
+bool cli_dashboard_is_ours(const struct p2p_addr *addr);
 
 #endif

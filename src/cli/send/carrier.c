@@ -222,8 +222,9 @@ carrier_allow(struct carrier *c, const char *peer_id)
 enum p2p_err
 carrier_link(struct carrier *c, const struct carrier_link *link)
 {
-    cJSON *request = request_for(c, "offer.link");
+    cJSON *request = request_for(c, "offer.link"), *answer = NULL;
     char secret[P2P_LINK_TEXT];
+    enum p2p_err err;
 
     cli_put_text(request, "secret", p2p_link_format(link->secret, secret));
     cli_put_text(request, "title", link->title);
@@ -232,8 +233,15 @@ carrier_link(struct carrier *c, const struct carrier_link *link)
         cli_put_number(request, "uses", link->uses);
     if (link->pin != NULL)
         cli_put_text(request, "pin", link->pin);
+    if (link->near != NULL)
+        cli_put_text(request, "near", link->near);
     p2p_wipe(secret, sizeof(secret));
-    return ask(c, request, NULL, 0, NULL);
+    err = ask(c, request, NULL, 0, &answer);
+    if (err == P2P_OK && link->near != NULL &&
+        !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "near")))
+        err = P2P_ERR_UNSUPPORTED;
+    cJSON_Delete(answer);
+    return err;
 }
 
 cJSON *

@@ -64,9 +64,11 @@ struct carrier_link {
     const struct p2p_link_secret *secret;
     const char *title, *pin;    /* pin: NULL for none */
     uint64_t lifetime_ms, uses; /* uses 0: no limit */
+    const char *near; /* p2p-ui of this machine, where guests come; NULL: none */
 };
 /* From now on, every holder of this link gets the files. UNSUPPORTED: the peer uses no
- * registry; UNKNOWN_VERB, as of p2p_control_ask: it is too old. */
+ * registry, or does not know `near`; UNKNOWN_VERB, as of p2p_control_ask: it is too
+ * old. */
 P2P_MUST_CHECK enum p2p_err carrier_link(struct carrier *c,
                                          const struct carrier_link *link);
 /* What it has sent: the answer of offer.status, owned; NULL: it is gone. Call it at

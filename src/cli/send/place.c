@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/machine/dashboard.h"
 #include "cli/print/print.h"
 #include "p2p/box.h"
 #include "p2p/public_url.h"
@@ -121,12 +122,52 @@ place_open(struct place *p, const struct p2p_option_list *urls, uint64_t timeout
     return err;
 }
 
+/* The page for guests, as others would get it. */
+static bool
+has_page_at(const char *url, uint64_t timeout_ms)
+{
+    const char *const urls[] = {url};
+    struct p2p_discovery *d = NULL;
+    struct p2p_reach_offer offer;
+    bool has = p2p_discovery_open(urls, 1, timeout_ms, &d) == P2P_OK &&
+               p2p_reach_offer(d, 0, &offer) == P2P_OK && offer.has_links;
+
+    p2p_discovery_close(d);
+    return has;
+}
+
+void
+place_find_near(struct place *p, const char *url, uint64_t timeout_ms)
+{
+    char base[P2P_CODE_REGISTRY_MAX], others[P2P_CODE_REGISTRY_MAX];
+    struct p2p_addr addr;
+    size_t len = strlen(url);
+
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    snprintf(base, sizeof(base), "%.*s", (int)len, url);
+    /* With https, p2p-peer would have to trust the certificate. */
+    if (p->helper.pid == 0 || strncmp(base, "http://", 7) != 0 ||
+        !p2p_url_host(base, &addr) || !p2p_addr_is_loopback(&addr) ||
+        !cli_dashboard_is_ours(&addr))
+        return;
+    p2p_url_for_others(base, others);
+    if (!p2p_url_host(others, &addr) || p2p_addr_is_loopback(&addr) ||
+        !cli_dashboard_is_ours(&addr))
+        return;
+    snprintf(p->near, sizeof(p->near), "%.200s/s", base);
+    snprintf(p->near_for_others, sizeof(p->near_for_others), "%.200s/s", others);
+    if (!has_page_at(p->near_for_others, timeout_ms))
+        p->near[0] = p->near_for_others[0] = '\0';
+}
+
 const char *
 place_against_link(const struct place *p)
 {
     if (!p->has_links)
         return "the registry has no page for links; update p2p-discovery there";
-    if (p2p_url_is_safe_for_links(p->for_others))
+    if (p2p_url_is_safe_for_links(p->near[0] != '\0' ? p->near_for_others
+                                                     : p->for_others))
         return NULL;
     return "the registry has no https, so others could change the page before it "
            "arrives and read the link; --insecure-link makes one nevertheless";

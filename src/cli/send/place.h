@@ -17,6 +17,9 @@ struct place {
     bool is_local;                          /* only this network reaches it */
     bool has_links;                         /* it has the page for guests of links */
     struct helper helper; /* p2p-discovery, if it was started for this */
+    /* p2p-ui of this machine as a place for guests, if there is no registry: for
+     * programs of this machine, and for others. Empty: none. */
+    char near[P2P_CODE_REGISTRY_MAX], near_for_others[P2P_CODE_REGISTRY_MAX];
 };
 
 /* Opens the first registry of the list that answers. If none does, or with "none" in
@@ -26,6 +29,8 @@ struct place {
 P2P_MUST_CHECK enum p2p_err
 place_open(struct place *p, const struct p2p_option_list *urls, uint64_t timeout_ms);
 void place_close(struct place *p);
+/* Looks for a p2p-ui of this user at `url`, if there is no registry. */
+void place_find_near(struct place *p, const char *url, uint64_t timeout_ms);
 /* Why a link is not for this place: a sentence; NULL: it is. Outside of private
  * addresses, only https keeps others from changing the page on its way. */
 const char *place_against_link(const struct place *p);

@@ -7,7 +7,10 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
-enum { GUESTS_KEPT = 256 }; /* that a link remembers */
+enum {
+    GUESTS_KEPT = 256, /* that a link remembers */
+    NEAR_MS = 5000,
+};
 
 struct guest {
     struct p2p_guest_id id;
@@ -16,7 +19,9 @@ struct guest {
 
 struct link {
     struct links_entry entry;
-    struct p2p_guests *meeting;
+    struct p2p_guests *meeting; /* at the registries; NULL: there are none */
+    struct p2p_guests *near_meeting;
+    struct p2p_discovery *near;
     unsigned wrong; /* PINs in a row */
     uint64_t locked_until_ms;
     struct links_counts counts;
@@ -30,6 +35,7 @@ struct links {
     struct links_options opt;
     struct links_lock lock;
     struct p2p_discovery *discovery P2P_GUARDED_BY(links_lock);
+    bool is_open P2P_GUARDED_BY(links_lock);
     struct link *at[LINKS_MAX] P2P_GUARDED_BY(links_lock);
     size_t count P2P_GUARDED_BY(links_lock);
 };
@@ -52,6 +58,7 @@ links_begin(struct links *l, struct p2p_discovery *discovery)
 {
     p2p_lock(&l->lock);
     l->discovery = discovery;
+    l->is_open = true;
     p2p_unlock(&l->lock);
 }
 
@@ -60,6 +67,8 @@ static void
 end_link(struct link *link)
 {
     p2p_guests_stop(link->meeting);
+    p2p_guests_stop(link->near_meeting);
+    p2p_discovery_close(link->near);
     p2p_wipe(link, sizeof(*link));
     free(link);
 }
@@ -119,7 +128,10 @@ links_halt(struct links *l)
 {
     if (l == NULL)
         return;
-    links_begin(l, NULL);
+    p2p_lock(&l->lock);
+    l->discovery = NULL;
+    l->is_open = false;
+    p2p_unlock(&l->lock);
     (void)end_all(l, is_any, 0);
 }
 
@@ -145,8 +157,20 @@ find(struct links *l, const struct p2p_id *id) P2P_REQUIRES(links_lock)
 }
 
 static enum p2p_err
+start_near(struct link *link, const struct p2p_guests_options *at_registries)
+{
+    const char *const urls[] = {link->entry.near};
+    struct p2p_guests_options options = *at_registries;
+    enum p2p_err err = p2p_discovery_open(urls, 1, NEAR_MS, &link->near);
+
+    options.discovery = link->near;
+    return err == P2P_OK ? p2p_guests_start(&options, &link->near_meeting) : err;
+}
+
+static enum p2p_err
 start(struct links *l, struct link *link) P2P_REQUIRES(links_lock)
 {
+    enum p2p_err err = P2P_OK;
     const struct p2p_guests_options options = {
         .discovery = l->discovery,
         .peer = l->opt.peer,
@@ -156,13 +180,17 @@ start(struct links *l, struct link *link) P2P_REQUIRES(links_lock)
         .arg = l->opt.arg,
     };
 
-    if (l->discovery == NULL)
+    if (!l->is_open || (l->discovery == NULL && link->entry.near[0] == '\0'))
         return P2P_ERR_UNSUPPORTED;
     if (l->count == LINKS_MAX)
         return P2P_ERR_TOO_LARGE;
     if (find(l, &link->entry.keys.guest) != NULL)
         return P2P_ERR_EXISTS;
-    return p2p_guests_start(&options, &link->meeting);
+    if (link->entry.near[0] != '\0')
+        err = start_near(link, &options);
+    return err == P2P_OK && l->discovery != NULL
+               ? p2p_guests_start(&options, &link->meeting)
+               : err;
 }
 
 enum p2p_err

@@ -19,6 +19,8 @@ struct links; /* *returned owned*, free with links_free */
 #define LINKS_LOCKED_MS (15 * 60 * 1000)
 #define LINKS_NO_LIMIT  P2P_LINKS_NO_LIMIT
 
+#define LINKS_NEAR_MAX 64
+
 #define LINKS_TABLE (1ull << 32)
 
 struct links_options {
@@ -42,12 +44,16 @@ struct links_entry {
     uint64_t uses_left, bytes_left; /* or LINKS_NO_LIMIT */
     bool has_pin;
     struct p2p_link_pin pin;
+    /* Where guests are met beside the registries: the URL of this machine's p2p-ui.
+     * Empty: nowhere. */
+    char near[LINKS_NEAR_MAX];
 };
 
 /* Without links; *returns owned*. NOMEM. */
 P2P_MUST_CHECK enum p2p_err links_new(const struct links_options *opt,
                                       struct links **out);
-/* From now on links can be answered. Borrows `discovery` until links_halt. */
+/* From now on links can be answered. Borrows `discovery` until links_halt; NULL: there
+ * is no registry. */
 void links_begin(struct links *l, struct p2p_discovery *discovery);
 /* Meets no more guests. NULL is fine, here and for free. */
 void links_halt(struct links *l);

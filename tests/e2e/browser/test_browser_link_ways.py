@@ -4,6 +4,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from conftest import Registry, bounded, wait_until
 from netns import other_machine
+from page import ROOT
 from test_browser_link import LIMIT, Guest, Sender
 
 SECRET = "a secret of this test alone"
@@ -54,14 +56,18 @@ def turn(machine, tmp_path):
         pytest.skip("coturn is not installed (scripts/deps.sh test)")
     port, secret_file = free_port(machine.our_ip), tmp_path / "turn.secret"
     secret_file.write_text(SECRET + "\n")
-    words = f"""-n --use-auth-secret --static-auth-secret SECRET --realm p2p --no-cli --no-tls --no-dtls
-        --listening-ip {machine.our_ip} --relay-ip {machine.our_ip} --listening-port {port} --user-quota 12
-        --denied-peer-ip 10.0.0.0-10.255.255.255 --denied-peer-ip 192.168.0.0-192.168.255.255
-        --allowed-peer-ip {machine.our_ip} --no-multicast-peers --log-file stdout --simple-log --userdb {tmp_path}/turndb
-        --pidfile {tmp_path}/turn.pid""".split()  # fmt: skip
-    words[words.index("--static-auth-secret") + 1] = SECRET
+    lines = re.search(r"`/etc/turnserver.conf`:\n\n((?:    .*\n)+)", (ROOT / "docs/OPERATIONS.md").read_text())[1]
+    config = tmp_path / "turnserver.conf"
+    config.write_text(
+        "\n".join(line.strip() for line in lines.splitlines())
+        .replace("<the content of turn.secret>", SECRET)
+        .replace("203.0.113.5", machine.our_ip)
+        .replace("listening-port=3478", f"listening-port={port}")
+        + f"\nallowed-peer-ip={machine.our_ip}\nno-tls\nno-dtls\nlog-file=stdout\nsimple-log\n"
+        f"userdb={tmp_path}/turndb\npidfile={tmp_path}/turn.pid\n"
+    )
     log = (tmp_path / "turn.log").open("w")
-    process = bounded(subprocess.Popen(["turnserver", *words], stdout=log, stderr=log, cwd=tmp_path))
+    process = bounded(subprocess.Popen(["turnserver", "-c", config], stdout=log, stderr=log, cwd=tmp_path))
     try:
         wait_until(lambda: answers(machine.our_ip, port) or process.poll() is not None, LIMIT, "coturn")
         if process.poll() is not None:
@@ -119,14 +125,16 @@ def test_a_link_through_turn(machine, turn, module_suite, tmp_path):
         assert login_for(registry.registry, "1" * 32) is None
         login = login_for(registry.registry, box)
         assert login["urls"] == [f"turn:{machine.our_ip}:{port}?transport={way}" for way in ("udp", "tcp")]
-        checks = [(login["credential"], False), ("A" * 27 + "=", True)]
-        for password, is_refused in checks:
+        here, inside = machine.our_ip, "10.1.2.3"  # a private address of the server's network
+        for password, peer, said in (
+            (login["credential"], here, ""), (login["credential"], inside, "403"), ("A" * 27 + "=", here, "Cannot complete Allocation"),
+        ):  # fmt: skip
+            words = ["-n", "1", "-m", "1", "-c", "-s", "-e", peer, "-r", "9", "-u", login["username"], "-w", password, "-p", str(port), here]
             done = machine.run(
-                subprocess.run,
-                ["turnutils_uclient", "-y", "-n", "1", "-m", "1", "-c", "-u", login["username"], "-w", password, "-p", str(port), machine.our_ip],
-                capture_output=True, text=True, timeout=LIMIT,
-            )  # fmt: skip
-            assert ("Cannot complete Allocation" in done.stdout + done.stderr) == is_refused, done.stdout + done.stderr
+                subprocess.run, ["turnutils_uclient", *words], capture_output=True, text=True, timeout=LIMIT
+            )
+            print(peer, done.returncode, done.stdout, done.stderr)
+            assert said in done.stdout + done.stderr, done.stdout + done.stderr
         # An address has a budget; a guest without a login tries the direct way.
         far = [machine.run(lambda: login_for(Registry(url), box)) is not None for _ in range(20)]
         assert far[-1] is False and sum(far) < 12
