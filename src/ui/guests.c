@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "http/box_replies.h"
 #include "http/link_page.h"
 #include "http/source/ratelimit.h"
 #include "http/wait.h"

@@ -5,7 +5,7 @@
 
 #include "discovery/http/app.h"
 #include "discovery/http/meeting_news.h"
-#include "http/box_replies.h"
+#include "http/link_page.h"
 #include "http/wait.h"
 #include "p2p/bytes.h"
 #include "p2p/call.h"

@@ -3,7 +3,7 @@
 
 #include "discovery/http/app.h"
 #include "discovery/http/meeting_news.h"
-#include "http/box_replies.h"
+#include "http/link_page.h"
 #include "http/text/json.h"
 #include "http/wait.h"
 #include "p2p/bytes.h"

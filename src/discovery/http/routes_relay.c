@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "discovery/http/app.h"
-#include "http/box_replies.h"
+#include "http/link_page.h"
 #include "http/source/ratelimit.h"
 #include "http/text/json.h"
 #include "p2p/bytes.h"
