@@ -54,7 +54,6 @@ CIRCLES = {
     "an event loop and its connections": "server/accept server/conn server/conn_handshake server/conn_read "
     "server/loop server/recheck server/serve server/serve1 server/serve2 server/serve_changes server/serve_guest "
     "server/serve_history server/server",
-    "the owner's browser is a device, too": "access/devices access/owner",
     "the lists of peers and of neighbors complete each other": "peers/neighbors peers/peers",
     "offers and their thread": "offers/offers offers/offers_work",
     "the list of transfers, its manager, their threads, and requests that read what arrives": "transfers/content "

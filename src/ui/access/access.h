@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "http/http.h"
+#include "p2p/clock.h"
 #include "p2p/devices.h"
 #include "p2p/identity.h"
 #include "p2p/owner.h"
@@ -41,6 +42,13 @@ struct ui_access {
     const struct p2p_shares *shares; /* their files have QR codes */
     _Atomic bool is_ready; /* until this is true, requests are answered with 503 */
 };
+
+/* The time of codes and links, in seconds: nobody sets this clock. */
+static inline uint64_t
+ui_access_now_s(void)
+{
+    return p2p_now_ms() / 1000;
+}
 
 enum ui_caller { UI_STRANGER, UI_LOCAL, UI_OWNER, UI_DEVICE, UI_TOKEN, UI_OPEN };
 /* "local", "owner", "device", "token", "open" */
@@ -99,9 +107,9 @@ void ui_access_name_browser(const struct http_request *req, char *out, size_t ca
 void ui_access_tell_devices(struct ui_access *access);
 
 /*
- * Prints on the terminal, for the person who started the program: a link that opens the
- * dashboard as the owner, and a pairing code for other devices. In the journal, which
- * others may read, it prints the command instead.
+ * terminal.c. Prints on the terminal, for the person who started the program: a link
+ * that opens the dashboard as the owner, and a pairing code for other devices. In the
+ * journal, which others may read, it prints the command instead.
  */
 void ui_access_show_start(struct ui_access *access);
 /* Prints in the same place the pairing code that is valid now, after it was

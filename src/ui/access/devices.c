@@ -16,12 +16,6 @@
 #include "ui/reply/refuse.h"
 #include "ui/state/events.h"
 
-static uint64_t
-now_s(void)
-{
-    return p2p_now_ms() / 1000;
-}
-
 static void
 put_device(struct http_json_out *o, const char *name, const struct p2p_device *d,
            bool is_current)
@@ -150,7 +144,8 @@ ui_access_handle_pair(struct http_request *req, void *arg)
         http_fail(req, 400, "malformed", "code must be a string of digits");
         return;
     }
-    err = ui_pairing_try(&access->pairing, now_s(), http_client_ip(req), code, &answer);
+    err = ui_pairing_try(&access->pairing, ui_access_now_s(), http_client_ip(req), code,
+                         &answer);
     if (err == P2P_OK)
         let_in(req, access, http_json_string(body, "name"));
     else if (err == P2P_ERR_RATE_LIMITED)
@@ -192,7 +187,7 @@ ui_access_handle_code(struct http_request *req, void *arg)
     char code[UI_CODE_LEN + 1];
     uint64_t left_s;
 
-    if (ui_pairing_current(&access->pairing, now_s(), code, &left_s))
+    if (ui_pairing_current(&access->pairing, ui_access_now_s(), code, &left_s))
         reply_code(req, access, 200, code, left_s);
     else
         http_fail(req, 404, "no_code",
@@ -208,7 +203,8 @@ ui_access_handle_new_code(struct http_request *req, void *arg)
     uint64_t left_s;
     enum p2p_err err;
 
-    if ((err = ui_pairing_renew(&access->pairing, now_s(), code, &left_s)) != P2P_OK)
+    if ((err = ui_pairing_renew(&access->pairing, ui_access_now_s(), code, &left_s)) !=
+        P2P_OK)
         ui_fail(req, err, NULL);
     else
         reply_code(req, access, 201, code, left_s);
