@@ -55,7 +55,6 @@ CIRCLES = {
     "server/loop server/recheck server/serve server/serve1 server/serve2 server/serve_changes server/serve_guest "
     "server/serve_history server/server",
     "the lists of peers and of neighbors complete each other": "peers/neighbors peers/peers",
-    "offers and their thread": "offers/offers offers/offers_work",
     "the list of transfers, its manager, their threads, and requests that read what arrives": "transfers/content "
     "transfers/pieces transfers/queue transfers/run transfers/transfers",
     "the relay's loop and its clients": "relay/client relay/relay",

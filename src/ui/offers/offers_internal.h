@@ -1,5 +1,7 @@
-/* offers_internal - the table of what is sent from this dashboard. offers.c: the table
- * and the store; offers_work.c: the thread; offers_api.c: the routes. */
+/* offers_internal - the table of what is sent from this dashboard. offers_table.c: the
+ * table and the store; offers_files.c: the files of an offer; offers_peer.c: questions
+ * to p2p-peer; offers_work.c: what the thread does; offers.c: its beginning and end;
+ * offers_api.c: the routes. */
 #ifndef P2P_UI_OFFERS_INTERNAL_H
 #define P2P_UI_OFFERS_INTERNAL_H
 
@@ -59,7 +61,10 @@ struct ui_offers {
     uint64_t seen; /* changes of the inbox; the thread's */
 };
 
-/* offers.c */
+/* ---- offers_table.c ---- */
+
+/* Reads what the store has; before the thread runs. */
+void ui_offers_load(struct ui_offers *os);
 void ui_offer_clear(struct ui_offer *offer); /* its members */
 /* Copies all; *returns owned* array, free with ui_offers_free_copies. NULL: no memory.
  */
@@ -78,6 +83,8 @@ void ui_offers_kick(struct ui_offers *os);
 /* Tells the pages that there is news. */
 void ui_offers_tell(struct ui_offers *os);
 
+/* ---- offers_files.c ---- */
+
 /* The files of an offer, as others see them. */
 struct ui_offer_files {
     struct p2p_offer_file *at; /* the names are owned */
@@ -91,12 +98,16 @@ P2P_MUST_CHECK enum p2p_err ui_offer_files_find(struct ui_offers *os, const char
                                                 struct ui_offer_files *out);
 void ui_offer_files_clear(struct ui_offer_files *files);
 
+/* ---- offers_peer.c ---- */
+
 /* Asks p2p-peer. Blocks for at most five seconds. Takes the request; `*answer` is
  * owned, NULL after an error; `answer` may be NULL. */
 P2P_MUST_CHECK enum p2p_err ui_offers_ask(struct ui_offers *os, const char *verb,
                                           struct cJSON *request, struct cJSON **answer);
 
-/* offers_work.c: the thread. */
+/* ---- offers_work.c ---- */
+
+/* What the thread does, until `is_stopping`. */
 void *ui_offers_main(void *offers);
 
 #endif

@@ -1,5 +1,5 @@
-/* The thread: sends offers to devices until they decide, and begins to download what
- * was accepted here. */
+/* What the thread does: it sends offers to devices until they decide, and begins to
+ * download what was accepted here. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
