@@ -13,6 +13,12 @@
 
 enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 200 };
 
+void
+clients_count_refusal(struct relay *r, enum relay_refusal why)
+{
+    r->stats.refused[why]++;
+}
+
 int
 client_release(struct relay *r, struct client *c)
 {
@@ -51,7 +57,7 @@ client_refuse(struct relay *r, struct client *c, enum relay_refusal why)
     if (lines[why] != NULL)
         n = send(c->fd, lines[why], strlen(lines[why]), MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)n;
-    relay_count_refusal(r, why);
+    clients_count_refusal(r, why);
     drop(r, c);
 }
 
@@ -103,7 +109,7 @@ add(struct relay *r, int fd, const struct sockaddr *from)
     c->source = account_key_of_source(from);
     c->deadline_ms = p2p_now_ms() + RELAY_HELLO_MS;
     if (!has_place(r, &c->source) || epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, fd, &on)) {
-        relay_count_refusal(r, RELAY_BUSY);
+        clients_count_refusal(r, RELAY_BUSY);
         p2p_fd_close(&fd);
         free(c);
         return;
@@ -188,7 +194,8 @@ wait_for_partner(struct relay *r, struct client *c)
     r->stats.waiting++;
 }
 
-static void
+/* The partner, if that is here, too; otherwise NULL. */
+static struct client *
 show_token(struct relay *r, struct client *c)
 {
     void *other;
@@ -198,11 +205,7 @@ show_token(struct relay *r, struct client *c)
         wait_for_partner(r, c);
         break;
     case TICKET_SECOND:
-        if (c->token.side == P2P_RELAY_CALLER)
-            relay_join(r, c, other);
-        else
-            relay_join(r, other, c);
-        break;
+        return other;
     case TICKET_USED:
         client_refuse(r, c, RELAY_USED);
         break;
@@ -213,9 +216,10 @@ show_token(struct relay *r, struct client *c)
         client_refuse(r, c, RELAY_BUSY);
         break;
     }
+    return NULL;
 }
 
-void
+struct client *
 client_on_event(struct relay *r, struct client *c)
 {
     enum p2p_err err;
@@ -225,15 +229,16 @@ client_on_event(struct relay *r, struct client *c)
         /* It has nothing to say before the answer: it has gone, or speaks too early. */
         if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN)
             client_refuse(r, c, RELAY_ALONE);
-        return;
+        return NULL;
     }
     err = read_line(c);
     if (err == P2P_OK)
         err = parse_line(r, c);
     if (err == P2P_OK)
-        show_token(r, c);
-    else if (err != P2P_ERR_MORE)
+        return show_token(r, c);
+    if (err != P2P_ERR_MORE)
         client_refuse(r, c, RELAY_BAD_TOKEN);
+    return NULL;
 }
 
 void

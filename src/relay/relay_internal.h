@@ -1,5 +1,6 @@
-/* Shared by the files of the relay's loop: relay.c (life, turns, sessions) and client.c
- * (connections until they are joined). */
+/* Shared by the files of the relay's loop: relay.c (life and turns), sessions.c (two
+ * connections that were joined) and client.c (connections until then). relay.c uses
+ * sessions.c, and both use client.c. */
 #ifndef RELAY_RELAY_INTERNAL_H
 #define RELAY_RELAY_INTERNAL_H
 
@@ -65,23 +66,29 @@ struct relay {
 
 /* Accepts what has arrived. */
 void clients_accept(struct relay *r);
-/* The client has sent something, or has gone. */
-void client_on_event(struct relay *r, struct client *c);
+/* The client has sent something, or has gone. Returns the client that it is to be
+ * joined with now: both have shown their token. NULL: not yet, or it has been freed. */
+struct client *client_on_event(struct relay *r, struct client *c);
 /* Ends those whose time is over. */
 void clients_expire(struct relay *r, uint64_t now_ms);
 void clients_close(struct relay *r);
-
-/* ---- relay.c ---- */
-
-/* Joins two clients, which are freed; or refuses both. */
-void relay_join(struct relay *r, struct client *caller, struct client *callee);
-void relay_count_refusal(struct relay *r, enum relay_refusal why);
-
-/* ---- client.c, for relay.c ---- */
-
 /* Takes the client off the list and frees it; returns its descriptor. */
 int client_release(struct relay *r, struct client *c);
 /* Says why, and closes. */
 void client_refuse(struct relay *r, struct client *c, enum relay_refusal why);
+/* For the metrics. */
+void clients_count_refusal(struct relay *r, enum relay_refusal why);
+
+/* ---- sessions.c ---- */
+
+/* Joins two clients, which are freed; or refuses both. */
+void sessions_join(struct relay *r, struct client *caller, struct client *callee);
+/* Notes what epoll says of one end. */
+void sessions_on_event(struct session_side *side, uint32_t events);
+/* One turn for each session that has something to do. Returns the bytes that came in. */
+uint64_t sessions_run(struct relay *r);
+/* Ends those that are too old, or were idle for too long. */
+void sessions_expire(struct relay *r, uint64_t now_ms);
+void sessions_close(struct relay *r);
 
 #endif

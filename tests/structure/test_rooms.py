@@ -57,7 +57,6 @@ CIRCLES = {
     "the lists of peers and of neighbors complete each other": "peers/neighbors peers/peers",
     "the list of transfers, its manager, their threads, and requests that read what arrives": "transfers/content "
     "transfers/pieces transfers/queue transfers/run transfers/transfers",
-    "the relay's loop and its clients": "relay/client relay/relay",
 }
 
 # Two functions of src/core/guard stand in for those of the C library, which every room may use.
