@@ -37,7 +37,6 @@ WHOLE_UI = {
 CIRCLES = {
     "one handshake: its table of steps, and the steps": "wire/handshake wire/handshake_hello wire/handshake_proof",
     "a look-up waits as a socket does, and connecting begins with a look-up": "net/net net/net_resolve",
-    "a child without a parent answers its own signals": "guard/guardian_child guard/service",
     "one connection: opening it tries several at once": "remote/conn remote/conn_guest remote/conn_handshake "
     "remote/conn_race",
     "a folder's large files are downloads, and a folder is one": "download/download download/folder "

@@ -157,17 +157,17 @@ p2p_guardian_serve(const struct p2p_guardian_options *opt,
 
 /* Live settings, then whatever the program looks at again. */
 static void
-reload(const char *live)
+reload(const char *live, void (*hang_up)(void))
 {
     if (settings != NULL && !p2p_reload_take(settings, live))
         p2p_log_error(
             "settings: some new values could not be applied to the running process");
-    p2p_service_hang_up();
+    hang_up();
 }
 
 /* Whether to go on. */
 static bool
-take_order(void)
+take_order(void (*hang_up)(void))
 {
     struct p2p_guardian_message order;
     int fd;
@@ -177,12 +177,12 @@ take_order(void)
     if (fd >= 0)
         close(fd);
     if (order.verb == P2P_GUARDIAN_RELOAD)
-        reload(order.text);
+        reload(order.text, hang_up);
     return order.verb != P2P_GUARDIAN_STOP;
 }
 
 void
-p2p_guardian_wait_child(void)
+p2p_guardian_wait_child(void (*hang_up)(void))
 {
     uint64_t alive_ms = p2p_guardian_child.alive_ms;
     struct pollfd on[2] = {{.fd = p2p_guardian_child.orders, .events = POLLIN},
@@ -199,7 +199,7 @@ p2p_guardian_wait_child(void)
                                     -1);
         int n = poll(on, 2, alive_ms > 0 ? (int)alive_ms : -1);
         if (n > 0 && on[0].revents != 0)
-            goes_on = take_order();
+            goes_on = take_order(hang_up);
         if (n > 0 && on[1].revents != 0)
             goes_on = false;
     }

@@ -83,8 +83,9 @@ extern struct p2p_guardian_child p2p_guardian_child;
 int p2p_guardian_serve(const struct p2p_guardian_options *opt,
                        const struct p2p_guardian_user *user,
                        const struct p2p_guardian_child *child, pid_t parent);
-/* Waits for SIGTERM or an order to stop. */
-void p2p_guardian_wait_child(void);
+/* Waits for SIGTERM or an order to stop. Calls `hang_up` when the settings were read
+ * again. */
+void p2p_guardian_wait_child(void (*hang_up)(void));
 
 /* ---- Avahi (guardian_bus.c) ---- */
 
@@ -101,8 +102,6 @@ P2P_MUST_CHECK enum p2p_err p2p_guardian_ask_socket(const char *path, int *fd);
 
 /* Tells systemd this state, as sd_notify does. */
 void p2p_service_notify(const char *state);
-/* What p2p_service_on_hangup asked for. */
-void p2p_service_hang_up(void);
 /* Half of the interval of systemd's watchdog; 0 if it has none. */
 uint64_t p2p_service_watchdog_ms(void);
 void p2p_service_stop_signals(void *sigset);

@@ -218,8 +218,9 @@ p2p_service_on_hangup(p2p_service_hangup_fn *fn, void *arg)
     on_hangup_arg = arg;
 }
 
-void
-p2p_service_hang_up(void)
+/* What p2p_service_on_hangup asked for. */
+static void
+hang_up(void)
 {
     if (on_hangup != NULL)
         on_hangup(on_hangup_arg);
@@ -271,7 +272,7 @@ wait_alone(void)
             p2p_service_notify("WATCHDOG=1");
         signum = next_signal(&set, watch_ms);
         if (signum == SIGHUP)
-            p2p_service_hang_up();
+            hang_up();
     } while (signum != SIGTERM && signum != SIGINT);
     atomic_store(&stopping, true);
     p2p_service_notify("STOPPING=1");
@@ -287,7 +288,7 @@ p2p_service_wait(void)
         wait_alone();
         return;
     }
-    p2p_guardian_wait_child(); /* the parent handles a second signal */
+    p2p_guardian_wait_child(hang_up); /* the parent handles a second signal */
     atomic_store(&stopping, true);
 }
 
