@@ -41,7 +41,6 @@ CIRCLES = {
     "remote/conn_race",
     "a folder's large files are downloads, and a folder is one": "download/download download/folder "
     "download/folder_large",
-    "the index, and two of its tables": "share/share_index share/share_disks share/share_problems",
     "room for a new version is made by removing old ones": "keep/versions_remove keep/versions_settle "
     "keep/versions_sweep",
     "the clock ends phases, which tell it when": "http/clock http/phase",

@@ -65,9 +65,8 @@ P2P_MUST_CHECK enum p2p_err p2p_disks_store(struct p2p_disks *disks,
 /* Puts a sentence into `out`: why the files are absent. */
 void p2p_disks_explain(const struct p2p_disk *disk, char *out, size_t cap);
 
-/* Visits the places with absent files that the owner wrote. `db` is any connection to
- * the index. */
-P2P_MUST_CHECK enum p2p_err p2p_disks_read(sqlite3 *db, p2p_share_visit_disk *visit,
-                                           void *arg);
+/* Visits the places with absent files that the owner wrote. From any thread. */
+P2P_MUST_CHECK enum p2p_err p2p_disks_read(struct p2p_index *index,
+                                           p2p_share_visit_disk *visit, void *arg);
 
 #endif

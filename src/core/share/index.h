@@ -64,13 +64,12 @@ P2P_MUST_CHECK enum p2p_err p2p_index_layer(struct p2p_index *index, const char 
                                             const struct p2p_digest *root,
                                             struct p2p_digest *out);
 
-/* Reads the files that are not shared, with the reasons; see p2p_share_problems. From
- * any thread. */
-P2P_MUST_CHECK enum p2p_err
-p2p_index_problems(struct p2p_index *index, p2p_share_visit_problem *visit, void *arg);
-/* Reads the places with absent files; see p2p_share_disks. From any thread. */
-P2P_MUST_CHECK enum p2p_err p2p_index_disks(struct p2p_index *index,
-                                            p2p_share_visit_disk *visit, void *arg);
+typedef void p2p_index_row(void *arg, sqlite3_stmt *row);
+/* Visits the rows of a query about a table that another file of this room keeps in the
+ * index. No rows: nothing has created the table yet. From any thread. */
+P2P_MUST_CHECK enum p2p_err p2p_index_each_row(struct p2p_index *index,
+                                               const char *query, p2p_index_row *visit,
+                                               void *arg);
 
 /* The list of changes; see p2p_share_changes. Looks at `max` rows at most. From any
  * thread. */

@@ -33,9 +33,8 @@ P2P_MUST_CHECK enum p2p_err p2p_problems_store(const struct p2p_problems *proble
                                                struct p2p_catalogue *catalogue,
                                                const struct p2p_disks *disks,
                                                struct p2p_index *index);
-/* Visits the entries that the owner wrote, in order of name. `db` is any connection to
- * the index. */
+/* Visits the entries that the owner wrote, in order of name. From any thread. */
 P2P_MUST_CHECK enum p2p_err
-p2p_problems_read(sqlite3 *db, p2p_share_visit_problem *visit, void *arg);
+p2p_problems_read(struct p2p_index *index, p2p_share_visit_problem *visit, void *arg);
 
 #endif

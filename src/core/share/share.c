@@ -437,7 +437,7 @@ p2p_share_problems(struct p2p_share *s, p2p_share_visit_problem *visit, void *ar
 
     p2p_read_lock(&s->index_lock);
     if (s->index)
-        err = p2p_index_problems(s->index, visit, arg);
+        err = p2p_problems_read(s->index, visit, arg);
     p2p_rw_unlock(&s->index_lock);
     return err;
 }
@@ -491,7 +491,7 @@ p2p_share_problems_at(const struct p2p_root *root, const char *keys_dir,
 
     if (err)
         return err;
-    err = p2p_index_problems(index, visit, arg);
+    err = p2p_problems_read(index, visit, arg);
     p2p_index_close(index);
     return err;
 }
@@ -503,7 +503,7 @@ p2p_share_disks(struct p2p_share *s, p2p_share_visit_disk *visit, void *arg)
 
     p2p_read_lock(&s->index_lock);
     if (s->index)
-        err = p2p_index_disks(s->index, visit, arg);
+        err = p2p_disks_read(s->index, visit, arg);
     p2p_rw_unlock(&s->index_lock);
     return err;
 }
@@ -517,7 +517,7 @@ p2p_share_disks_at(const struct p2p_root *root, const char *keys_dir,
 
     if (err)
         return err;
-    err = p2p_index_disks(index, visit, arg);
+    err = p2p_disks_read(index, visit, arg);
     p2p_index_close(index);
     return err;
 }

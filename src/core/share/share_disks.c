@@ -324,21 +324,24 @@ p2p_disks_load(struct p2p_disks *disks, struct p2p_index *index, int folder,
     return err;
 }
 
-enum p2p_err
-p2p_disks_read(sqlite3 *db, p2p_share_visit_disk *visit, void *arg)
-{
-    sqlite3_stmt *stmt;
-    bool row = true;
-    enum p2p_err err;
+struct reading {
+    p2p_share_visit_disk *visit;
+    void *arg;
+};
 
-    if (p2p_sqlite_prepare(db, absent, &stmt) != P2P_OK)
-        return P2P_OK;
-    err = p2p_sqlite_next(stmt, &row);
-    while (!err && row) {
-        visit(arg, (const char *)sqlite3_column_text(stmt, 0),
-              (uint64_t)sqlite3_column_int64(stmt, 1));
-        err = p2p_sqlite_next(stmt, &row);
-    }
-    sqlite3_finalize(stmt);
-    return err;
+static void
+read_row(void *arg, sqlite3_stmt *row)
+{
+    const struct reading *r = arg;
+
+    r->visit(r->arg, (const char *)sqlite3_column_text(row, 0),
+             (uint64_t)sqlite3_column_int64(row, 1));
+}
+
+enum p2p_err
+p2p_disks_read(struct p2p_index *index, p2p_share_visit_disk *visit, void *arg)
+{
+    struct reading r = {visit, arg};
+
+    return p2p_index_each_row(index, absent, read_row, &r);
 }

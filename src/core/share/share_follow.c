@@ -127,7 +127,7 @@ read_changes(struct p2p_share *s, struct p2p_index_status *status)
         err = p2p_folders_load(p2p_share_own_index(s), &s->catalogue,
                                &s->follower.folders_version);
     if (!err)
-        err = p2p_index_disks(p2p_share_own_index(s), add_files, &away_files);
+        err = p2p_disks_read(p2p_share_own_index(s), add_files, &away_files);
     if (err)
         return err;
     if (is_anew)

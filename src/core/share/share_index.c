@@ -430,19 +430,21 @@ p2p_index_layer(struct p2p_index *index, const char *name, const struct p2p_chun
 }
 
 enum p2p_err
-p2p_index_problems(struct p2p_index *index, p2p_share_visit_problem *visit, void *arg)
+p2p_index_each_row(struct p2p_index *index, const char *query, p2p_index_row *visit,
+                   void *arg)
 {
-    p2p_lock(&index->lock);
-    enum p2p_err err = p2p_problems_read(index->reader, visit, arg);
-    p2p_unlock(&index->lock);
-    return err;
-}
+    sqlite3_stmt *stmt = NULL;
+    enum p2p_err err = P2P_OK;
+    bool row = false;
 
-enum p2p_err
-p2p_index_disks(struct p2p_index *index, p2p_share_visit_disk *visit, void *arg)
-{
     p2p_lock(&index->lock);
-    enum p2p_err err = p2p_disks_read(index->reader, visit, arg);
+    if (p2p_sqlite_prepare(index->reader, query, &stmt) == P2P_OK)
+        err = p2p_sqlite_next(stmt, &row);
+    while (!err && row) {
+        visit(arg, stmt);
+        err = p2p_sqlite_next(stmt, &row);
+    }
+    sqlite3_finalize(stmt);
     p2p_unlock(&index->lock);
     return err;
 }

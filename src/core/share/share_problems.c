@@ -160,24 +160,27 @@ p2p_problems_store(const struct p2p_problems *problems, struct p2p_catalogue *ca
 
 /* ---- Reading ---- */
 
-enum p2p_err
-p2p_problems_read(sqlite3 *db, p2p_share_visit_problem *visit, void *arg)
-{
-    sqlite3_stmt *stmt;
-    bool row = true;
-    enum p2p_err err;
+struct reading {
+    p2p_share_visit_problem *visit;
+    void *arg;
+};
 
-    /* An owner that has found no problem has created no table. */
-    if (p2p_sqlite_prepare(db,
-                           "SELECT name, reason FROM problems ORDER BY name = '', name",
-                           &stmt) != P2P_OK)
-        return P2P_OK;
-    err = p2p_sqlite_next(stmt, &row);
-    while (!err && row) {
-        visit(arg, (const char *)sqlite3_column_text(stmt, 0),
-              (const char *)sqlite3_column_text(stmt, 1));
-        err = p2p_sqlite_next(stmt, &row);
-    }
-    sqlite3_finalize(stmt);
-    return err;
+static void
+read_row(void *arg, sqlite3_stmt *row)
+{
+    const struct reading *r = arg;
+
+    r->visit(r->arg, (const char *)sqlite3_column_text(row, 0),
+             (const char *)sqlite3_column_text(row, 1));
+}
+
+/* An owner that has found no problem has created no table. */
+enum p2p_err
+p2p_problems_read(struct p2p_index *index, p2p_share_visit_problem *visit, void *arg)
+{
+    struct reading r = {visit, arg};
+
+    return p2p_index_each_row(
+        index, "SELECT name, reason FROM problems ORDER BY name = '', name", read_row,
+        &r);
 }
