@@ -47,8 +47,6 @@ CIRCLES = {
     "the pool runs requests, which wake it": "http/offload http/request",
     "the dictionary and the thread that seals it": "index/dict index/dict_seal",
     "the store and its two threads": "store/store store/store_read store/store_write",
-    "one table of peers: adding one may push out another": "registry/pressure registry/registry "
-    "registry/registry_leave registry/registry_put",
     "an event loop and its connections": "server/accept server/conn server/conn_handshake server/conn_read "
     "server/loop server/recheck server/serve server/serve1 server/serve2 server/serve_changes server/serve_guest "
     "server/serve_history server/server",

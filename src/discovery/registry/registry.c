@@ -3,22 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "p2p/bytes.h"
 #include "p2p/lock.h"
-#include "p2p/net.h"
 
 /* ---- the tables of peers ---- */
-
-uint64_t
-registry_id_hash(const struct p2p_id *id)
-{
-    uint64_t h = p2p_load_u64(id->b);
-
-    h = (h & 0x5555555555555555u) << 1 | (h >> 1 & 0x5555555555555555u);
-    h = (h & 0x3333333333333333u) << 2 | (h >> 2 & 0x3333333333333333u);
-    h = (h & 0x0f0f0f0f0f0f0f0fu) << 4 | (h >> 4 & 0x0f0f0f0f0f0f0f0fu);
-    return __builtin_bswap64(h);
-}
 
 static uint64_t
 hash_id(const void *owner, uint32_t id)
@@ -37,16 +24,6 @@ next_id(const void *owner, uint32_t id)
 }
 
 static const struct table_items id_items = {hash_id, next_id, NULL};
-
-uint32_t
-registry_find(const struct registry *r, const struct p2p_id *id)
-{
-    uint32_t at = table_chain(&r->by_id, registry_id_hash(id));
-
-    while (at != SLAB_NONE && !p2p_id_equal(&peer_at(r, at)->id, id))
-        at = peer_at(r, at)->next;
-    return at;
-}
 
 /* ---- what the dictionary asks ---- */
 
@@ -368,34 +345,6 @@ registry_stats(struct registry *r, struct registry_stats *out)
         .files = r->catalogue.files.live,
     };
     p2p_rw_unlock(&r->lock);
-}
-
-void
-registry_fill_peer(const struct registry *r, uint32_t peer, struct registry_peer *out)
-{
-    const struct peer *p = peer_at(r, peer);
-
-    *out = (struct registry_peer){
-        .id = p->id,
-        .port = p->port,
-        .protocols = p->protocols,
-        .is_signed = p->key != NULL,
-        .is_ip_claimed = p->is_ip_claimed,
-        .direct = p->direct,
-        .has_content = p->has_content,
-        .heard_ms = atomic_load_explicit(&p->heard_ms, memory_order_relaxed),
-        .seq = p->seq,
-        .expires_at_s = p->expires_at_s,
-        .file_count = p->count,
-        .files = p->files,
-        .catalogue = &r->catalogue,
-        .key = p->key,
-        .about = &p->about,
-        .addresses = p->addresses != NULL ? p->addresses : "",
-        .registry = (struct registry *)(uintptr_t)r,
-        .number = peer,
-    };
-    record_format_ip(p->ip, out->ip);
 }
 
 #define WEIGH_EVERY_MS 30000u

@@ -1,4 +1,7 @@
-/* Declarations shared by registry.c, registry_put.c and registry_list.c. */
+/* The registry from the inside, for the files of this room. registry_peer.c: the rows
+ * of peers; pressure.c: which of them make room; registry_put.c, registry_leave.c:
+ * changes; registry_list.c, registry_export.c: what is read; registry.c: the beginning
+ * and the end, heartbeats, the dictionary. */
 #ifndef P2P_DISCOVERY_REGISTRY_INTERNAL_H
 #define P2P_DISCOVERY_REGISTRY_INTERNAL_H
 
@@ -90,6 +93,8 @@ peer_at(const struct registry *r, uint32_t id)
 /* Bytes of a peer without its files, including its places in tables and a key. */
 #define PEER_BYTES (sizeof(struct peer) + 16 + sizeof(struct p2p_spki) + 16)
 
+/* ---- registry_peer.c ---- */
+
 /* With a lock held: the peer's number, or SLAB_NONE. */
 uint32_t registry_find(const struct registry *r, const struct p2p_id *id);
 
@@ -97,7 +102,7 @@ uint32_t registry_find(const struct registry *r, const struct p2p_id *id);
  */
 uint64_t registry_id_hash(const struct p2p_id *id);
 
-/* True if the peer has a signed record. */
+/* As registry_find, for a peer with a signed record only. */
 uint32_t registry_find_signed(const struct registry *r, const struct p2p_id *id);
 
 /* ---- with `writer` held ---- */
@@ -144,6 +149,14 @@ void registry_set_source(struct registry *r, uint32_t at, const uint8_t *from,
 /* Removes a peer, in slices. Keeps its seq as long as an old signature could be
  * replayed. */
 void registry_bury(struct registry *r, uint32_t at) P2P_REQUIRES(registry_data_lock);
+
+/* Lists of files ascend. */
+void registry_sort_files(uint32_t *files, uint32_t count);
+
+/* Removes the postings of `old` that `now` does not have. Both lists ascend. */
+void registry_unpost_missing(struct registry *r, uint32_t peer, const uint32_t *old,
+                             uint32_t n_old, const uint32_t *now, uint32_t n_now)
+    P2P_REQUIRES(registry_data_lock);
 
 /* Replaces the peer's old list by `files` (takes ownership). */
 void registry_swap_files(struct registry *r, uint32_t at, uint32_t *files,

@@ -1,39 +1,9 @@
 /* How peers are removed: they leave, expire, or make room for others. Only their seq is
  * remembered. */
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "discovery/registry/registry_internal.h"
 #include "p2p/lock.h"
-
-void
-registry_bury(struct registry *r, uint32_t at)
-{
-    struct peer *p = peer_at(r, at);
-    uint64_t seq = p->seq, until_ms = p->guard_ms;
-    uint8_t from[16];
-    bool has_source = p->source != SLAB_NONE;
-    struct p2p_id id = p->id;
-
-    if (has_source)
-        memcpy(from, source_at(&r->sources, p->source)->from, sizeof(from));
-    registry_swap_files(r, at, NULL, 0);
-    r->live_signed -= p->key != NULL;
-    /* This has to come before the source is dropped. */
-    if (seq > 0 && until_ms > p2p_now_ms())
-        tombstones_put(&r->tombstones, has_source ? from : NULL, &id, seq, until_ms);
-    registry_set_source(r, at, NULL, 0);
-    free(p->key);
-    p->key = NULL;
-    free(p->addresses);
-    p->addresses = NULL;
-    p->direct = REGISTRY_DIRECT_UNKNOWN;
-    p->about = (struct p2p_about){.kind = P2P_ABOUT_UNKNOWN};
-    table_remove(&r->by_id, at);
-    p->is_used = false;
-    slab_give_back(&r->peers, at);
-}
 
 enum registry_result
 registry_leave(struct registry *r, const struct p2p_id *id, uint64_t seq,

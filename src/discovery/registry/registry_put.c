@@ -83,20 +83,6 @@ check_source(const struct registry *r, const struct peer *p, const uint8_t from[
     return result;
 }
 
-void
-registry_set_source(struct registry *r, uint32_t at, const uint8_t *from,
-                    uint64_t charge)
-{
-    struct peer *p = peer_at(r, at);
-    uint32_t old = p->source;
-
-    sources_remove_peer(&r->sources, old, p->charge);
-    p->source = from != NULL ? sources_get(&r->sources, from) : SLAB_NONE;
-    p->charge = charge;
-    sources_add_peer(&r->sources, p->source, charge);
-    sources_drop_if_empty(&r->sources, old);
-}
-
 /* ---- memory ---- */
 
 /* How a change gets the memory that it needs. */
@@ -106,13 +92,6 @@ struct room {
     uint64_t start_bytes; /* what was kept before */
     struct evicted evicted;
 };
-
-/* It is enough to hold `writer`, because nobody else changes these numbers then. */
-uint64_t
-registry_bytes(const struct registry *r) P2P_NO_LOCK_CHECK
-{
-    return r->catalogue.bytes + r->list_bytes + (uint64_t)r->peers.live * PEER_BYTES;
-}
 
 /*
  * Names that no peer has any longer take memory until the dictionary drops them. They
@@ -198,14 +177,6 @@ announce_evicted(struct registry *r, const struct evicted *evicted)
 
 /* ---- lists of files ---- */
 
-static int
-compare_numbers(const void *a, const void *b)
-{
-    const uint32_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 /* Posts every entry; `files` gets their numbers, ascending. Holds the lock on return.
  */
 static enum registry_result
@@ -226,39 +197,8 @@ post_all(struct registry *r, uint32_t peer, const struct p2p_reg_entry *entries,
         }
         registry_breathe_unlocks(r, *posted);
     }
-    qsort(files, count, sizeof(*files), compare_numbers);
+    registry_sort_files(files, count);
     return REGISTRY_OK;
-}
-
-/* Removes the postings of `old` that `now` does not have. Both lists ascend. */
-static void
-unpost_missing(struct registry *r, uint32_t peer, const uint32_t *old, uint32_t n_old,
-               const uint32_t *now, uint32_t n_now) P2P_REQUIRES(registry_data_lock)
-{
-    uint32_t k = 0;
-
-    for (uint32_t i = 0; i < n_old; i++) {
-        while (k < n_now && now[k] < old[i])
-            k++;
-        if (k < n_now && now[k] == old[i])
-            continue;
-        catalogue_unpost(&r->catalogue, old[i], peer);
-        registry_breathe_unlocks(r, i);
-    }
-}
-
-void
-registry_swap_files(struct registry *r, uint32_t at, uint32_t *files, uint32_t count)
-{
-    struct peer *p = peer_at(r, at);
-    uint32_t *old = p->files, n_old = p->count;
-
-    p->files = files;
-    p->count = count;
-    r->list_bytes += (uint64_t)count * sizeof(*files);
-    r->list_bytes -= (uint64_t)n_old * sizeof(*files);
-    unpost_missing(r, at, old, n_old, files, count);
-    free(old);
 }
 
 /* Undoes a failed change: removes its postings, except for those of the old list. */
@@ -268,25 +208,11 @@ take_back(struct registry *r, uint32_t at, uint32_t *files, uint32_t posted)
 {
     const struct peer *p = peer_at(r, at);
 
-    qsort(files, posted, sizeof(*files), compare_numbers);
-    unpost_missing(r, at, files, posted, p->files, p->count);
+    registry_sort_files(files, posted);
+    registry_unpost_missing(r, at, files, posted, p->files, p->count);
 }
 
 /* ---- put ---- */
-
-uint32_t
-registry_new_peer(struct registry *r, const struct p2p_id *id)
-{
-    uint32_t at = slab_take(&r->peers);
-
-    if (at == SLAB_NONE)
-        return at;
-    peer_at(r, at)->id = *id;
-    peer_at(r, at)->source = SLAB_NONE;
-    peer_at(r, at)->is_used = true;
-    table_insert(&r->by_id, at);
-    return at;
-}
 
 /* A hash of the content of a signed record; 0 when out of memory. */
 static uint64_t
@@ -328,28 +254,6 @@ check_stamp(const struct peer *p, const struct record *rec)
     if (rec->stamp == 0 || rec->stamp > p->stamp)
         return REGISTRY_OK;
     return rec->stamp == p->stamp ? REGISTRY_REPEATED : REGISTRY_STALE;
-}
-
-bool
-registry_seq_is_ahead(uint64_t seq, uint64_t now_s)
-{
-    return now_s >= REGISTRY_CLOCK_SET_S && seq > now_s * 1000 + REGISTRY_SEQ_AHEAD_MS;
-}
-
-uint64_t
-registry_seq_that_counts(uint64_t seq)
-{
-    return registry_seq_is_ahead(seq, p2p_time_s()) ? p2p_time_ms() : seq;
-}
-
-uint64_t
-registry_guard_ms(uint64_t until_s, uint64_t now_s)
-{
-    uint64_t left_s = until_s > now_s ? until_s - now_s : 0;
-
-    if (left_s > REGISTRY_SIGNATURE_MAX_S)
-        left_s = REGISTRY_SIGNATURE_MAX_S;
-    return left_s > 0 ? p2p_now_ms() + left_s * 1000 : 0;
 }
 
 /* The seq that a new record has to exceed: that of the live peer or of its tombstone.
@@ -638,16 +542,6 @@ out:
 
 /* ---- delta ---- */
 
-uint32_t
-registry_find_signed(const struct registry *r, const struct p2p_id *id)
-{
-    uint32_t at = registry_find(r, id);
-
-    if (at == SLAB_NONE || peer_at(r, at)->key == NULL)
-        return SLAB_NONE;
-    return at;
-}
-
 /* True if the name of a file is among `remove` or the names of `add`. */
 static bool
 is_replaced(const struct registry *r, uint32_t file, const struct registry_delta *d)
@@ -700,7 +594,7 @@ build_list(struct registry *r, const struct registry_delta *d, uint32_t *now,
         return result;
     }
     *count = kept + posted;
-    qsort(now, *count, sizeof(*now), compare_numbers);
+    registry_sort_files(now, *count);
     return REGISTRY_OK;
 }
 
