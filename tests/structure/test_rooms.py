@@ -41,8 +41,6 @@ CIRCLES = {
     "remote/conn_race",
     "a folder's large files are downloads, and a folder is one": "download/download download/folder "
     "download/folder_large",
-    "room for a new version is made by removing old ones": "keep/versions_remove keep/versions_settle "
-    "keep/versions_sweep",
     "the clock ends phases, which tell it when": "http/clock http/phase",
     "the pool runs requests, which wake it": "http/offload http/request",
     "the dictionary and the thread that seals it": "index/dict index/dict_seal",

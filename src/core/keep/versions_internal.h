@@ -96,20 +96,6 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_hash_layer(int fd, uint64_t size,
  */
 bool p2p_versions_is_cancelled(void *versions);
 
-/* Records a content that is in its place, or about to get there (versions_settle.c). A
- * base copy is of a content that is still current. */
-P2P_MUST_CHECK enum p2p_err
-p2p_versions_add_object(struct p2p_versions *v, const struct p2p_digest *root,
-                        const struct stat *st, uint64_t now_k, bool is_base)
-    P2P_REQUIRES(p2p_versions_lock);
-
-/* Records that a content has ended, under the next number of its name. */
-P2P_MUST_CHECK enum p2p_err p2p_versions_add_row(struct p2p_versions *v,
-                                                 const struct p2p_mailbox_note *note,
-                                                 const struct p2p_digest *root,
-                                                 const struct stat *st, uint64_t now_k)
-    P2P_REQUIRES(p2p_versions_lock);
-
 /* Makes rows and contents agree, a part each time, and reads contents again that were
  * not read for 30 days (versions_sweep.c). Not under the lock. */
 void p2p_versions_sweep(struct p2p_versions *v, uint64_t now_k)
@@ -145,11 +131,22 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_find_locked(struct p2p_versions *v,
                                                      struct p2p_version *out)
     P2P_REQUIRES(p2p_versions_lock);
 
-/* ---- Removing (versions_remove.c); under the lock ---- */
+/* ---- Writing rows (versions_write.c); under the lock ---- */
 
-/* The first root that a query with one number finds; false: none. */
-bool p2p_versions_find_root(struct p2p_versions *v, const char *sql, uint64_t number,
-                            struct p2p_digest *root) P2P_REQUIRES(p2p_versions_lock);
+/* Records a content that is in its place, or about to get there. A base copy is of a
+ * content that is still current. */
+P2P_MUST_CHECK enum p2p_err
+p2p_versions_add_object(struct p2p_versions *v, const struct p2p_digest *root,
+                        const struct stat *st, uint64_t now_k, bool is_base)
+    P2P_REQUIRES(p2p_versions_lock);
+
+/* Records that a content has ended, under the next number of its name. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_add_row(struct p2p_versions *v,
+                                                 const struct p2p_mailbox_note *note,
+                                                 const struct p2p_digest *root,
+                                                 const struct stat *st, uint64_t now_k)
+    P2P_REQUIRES(p2p_versions_lock);
+
 /* Removes a content: the versions stay, as facts. Returns the bytes freed. */
 uint64_t p2p_versions_evict(struct p2p_versions *v, const struct p2p_digest *root)
     P2P_REQUIRES(p2p_versions_lock);
@@ -158,12 +155,21 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_forget(struct p2p_versions *v,
                                                 const char *name, uint32_t version,
                                                 const struct p2p_digest *root)
     P2P_REQUIRES(p2p_versions_lock);
-/* Removes base copies of contents that are neither current nor versions. */
-void p2p_versions_drop_unused(struct p2p_versions *v) P2P_REQUIRES(p2p_versions_lock);
+
+/* ---- Room (versions_room.c); under the lock ---- */
+
+/* The first root that a query with one number finds; false: none. */
+bool p2p_versions_find_root(struct p2p_versions *v, const char *sql, uint64_t number,
+                            struct p2p_digest *root) P2P_REQUIRES(p2p_versions_lock);
 /* Removes old contents until there is room for `more` bytes within the cap, and the
  * floor is free. True if that could be reached. */
 bool p2p_versions_shrink(struct p2p_versions *v, uint64_t more)
     P2P_REQUIRES(p2p_versions_lock);
+
+/* ---- Removing (versions_remove.c); under the lock ---- */
+
+/* Removes base copies of contents that are neither current nor versions. */
+void p2p_versions_drop_unused(struct p2p_versions *v) P2P_REQUIRES(p2p_versions_lock);
 
 /* ---- Settings (versions_settings.c); under the lock ---- */
 

@@ -55,62 +55,6 @@ is_recorded(struct p2p_versions *v, const struct p2p_mailbox_note *note,
     return row;
 }
 
-/* The number is above all that the name ever had; the content began when the one before
- * it ended, or when it was written. */
-enum p2p_err
-p2p_versions_add_row(struct p2p_versions *v, const struct p2p_mailbox_note *note,
-                     const struct p2p_digest *root, const struct stat *st,
-                     uint64_t now_k)
-{
-    sqlite3_stmt *stmt = NULL;
-    enum p2p_err err = p2p_sqlite_prepare(
-        v->db,
-        "INSERT INTO versions(name, version, until_k, since_s, until_s, end, size,"
-        " mtime_ns, root) SELECT ?1, MAX(?2, IFNULL(MAX(version), 0) + 1,"
-        " IFNULL((SELECT last FROM numbers WHERE name = ?1), 0) + 1), ?3,"
-        " MIN(?4, MAX(?8 / 1000000000, IFNULL(MAX(until_s), 0))), ?4, ?5, ?6, ?8, ?7"
-        " FROM versions WHERE name = ?1",
-        &stmt);
-
-    if (err == P2P_OK) {
-        sqlite3_bind_text(stmt, 1, note->name, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(stmt, 2, note->version);
-        sqlite3_bind_int64(stmt, 3, (int64_t)now_k);
-        sqlite3_bind_int64(stmt, 4, (int64_t)note->until_s);
-        sqlite3_bind_int(stmt, 5, (int)note->end);
-        sqlite3_bind_int64(stmt, 6, st->st_size);
-        sqlite3_bind_blob(stmt, 7, root->b, sizeof(root->b), SQLITE_STATIC);
-        sqlite3_bind_int64(stmt, 8, p2p_file_state_of(st).mtime_ns);
-        err = p2p_sqlite_done(stmt);
-    }
-    sqlite3_finalize(stmt);
-    return err;
-}
-
-enum p2p_err
-p2p_versions_add_object(struct p2p_versions *v, const struct p2p_digest *root,
-                        const struct stat *st, uint64_t now_k, bool is_base)
-{
-    sqlite3_stmt *stmt = NULL;
-    enum p2p_err err = p2p_sqlite_prepare(
-        v->db,
-        "INSERT INTO objects(root, size, disk, chunk_size, is_base, checked_k)"
-        " VALUES(?1, ?2, ?3, 0, ?5, ?4) ON CONFLICT(root) DO UPDATE SET"
-        " is_base = is_base AND excluded.is_base, disk = MAX(disk, excluded.disk)",
-        &stmt);
-
-    if (err == P2P_OK) {
-        sqlite3_bind_blob(stmt, 1, root->b, sizeof(root->b), SQLITE_STATIC);
-        sqlite3_bind_int64(stmt, 2, st->st_size);
-        sqlite3_bind_int64(stmt, 3, (int64_t)st->st_blocks * 512);
-        sqlite3_bind_int64(stmt, 4, (int64_t)now_k);
-        sqlite3_bind_int(stmt, 5, is_base);
-        err = p2p_sqlite_done(stmt);
-    }
-    sqlite3_finalize(stmt);
-    return err;
-}
-
 /* The rows come first: a program that is killed before the file is in its place repeats
  * the whole step, and finds them. */
 static enum p2p_err
