@@ -364,6 +364,8 @@ ui_neighbors_look(struct ui_peers *p)
     }
 }
 
+/* ---- by hand ---- */
+
 /* A neighbor that mDNS had found is kept from now on. */
 static void
 make_lasting(struct ui_peers *p, const struct p2p_id *id)
@@ -377,7 +379,7 @@ make_lasting(struct ui_peers *p, const struct p2p_id *id)
 }
 
 enum p2p_err
-ui_peers_add(struct ui_peers *p, const struct p2p_addr *addr, struct p2p_id *id)
+ui_neighbors_add(struct ui_peers *p, const struct p2p_addr *addr, struct p2p_id *id)
 {
     char hex[P2P_ID_HEX_LEN + 1], text[P2P_HOST_MAX + 16];
     struct ui_source who = {.addr = *addr};
@@ -393,8 +395,6 @@ ui_peers_add(struct ui_peers *p, const struct p2p_addr *addr, struct p2p_id *id)
                                                         .value = p2p_addr_format(
                                                             addr, text, sizeof(text)),
                                                         .time_s = p2p_time_s()});
-    ui_peers_look(p);
-    ui_watch_report(p->parts.watch, UI_NEWS_PEERS);
     return P2P_OK;
 }
 

@@ -13,47 +13,9 @@
 #include "p2p/net.h"
 #include "p2p/rank.h"
 #include "ui/peers/peers_internal.h"
+#include "ui/state/watch.h"
 
 #define FRESH_MS 2000
-
-/* ---- one peer ---- */
-
-void
-ui_peer_clear(struct ui_peer *peer)
-{
-    for (size_t i = 0; i < peer->file_count; i++)
-        free(peer->files[i]);
-    free(peer->files);
-    free(peer->contents);
-    memset(peer, 0, sizeof(*peer));
-}
-
-static bool
-copy_peer(struct ui_peer *to, const struct ui_peer *from)
-{
-    *to = *from;
-    to->file_count = 0;
-    to->contents = NULL;
-    to->files = calloc(from->file_count + 1, sizeof(*to->files));
-    if (to->files != NULL && from->contents != NULL &&
-        (to->contents = calloc(from->file_count + 1, sizeof(*to->contents))) != NULL)
-        memcpy(to->contents, from->contents, from->file_count * sizeof(*to->contents));
-    while (to->files != NULL && to->file_count < from->file_count) {
-        char *name = strdup(from->files[to->file_count]);
-        if (name == NULL)
-            break;
-        to->files[to->file_count++] = name;
-    }
-    return to->files != NULL;
-}
-
-static void
-clear_list(struct ui_peer *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        ui_peer_clear(&list[i]);
-    free(list);
-}
 
 struct ui_peer *
 ui_peers_find(struct ui_peers *p, const struct p2p_id *id)
@@ -99,8 +61,8 @@ ui_peers_free(struct ui_peers *p)
     if (p == NULL)
         return;
     p2p_mutex_unshared(&p->lock);
-    clear_list(p->list, p->count);
-    clear_list(p->neighbors, p->neighbor_count);
+    ui_peers_clear_list(p->list, p->count);
+    ui_peers_clear_list(p->neighbors, p->neighbor_count);
     p2p_mutex_clear(&p->looking);
     p2p_mutex_clear(&p->lock);
     free(p);
@@ -158,7 +120,7 @@ add_neighbours(struct ui_peers *p, struct snapshot *s) P2P_REQUIRES(ui_peers_loc
 {
     for (size_t i = 0; i < p->neighbor_count; i++)
         if (!knows(s, &p->neighbors[i].id) &&
-            copy_peer(&s->list[s->count], &p->neighbors[i]))
+            ui_peer_copy(&s->list[s->count], &p->neighbors[i]))
             s->count++;
 }
 
@@ -213,7 +175,7 @@ replace(struct ui_peers *p, struct snapshot *s) P2P_REQUIRES(ui_peers_lock)
 
     for (size_t i = 0; i < s->count && !differs; i++)
         differs = !is_same_peer(&s->list[i], &p->list[i]);
-    clear_list(p->list, p->count);
+    ui_peers_clear_list(p->list, p->count);
     p->list = s->list;
     p->count = s->count;
     p->made_ms = p2p_now_ms();
@@ -300,6 +262,18 @@ ui_peers_look(struct ui_peers *p)
     differs = look(p);
     p2p_unlock(&p->looking);
     return differs;
+}
+
+enum p2p_err
+ui_peers_add(struct ui_peers *p, const struct p2p_addr *addr, struct p2p_id *id)
+{
+    enum p2p_err err = ui_neighbors_add(p, addr, id);
+
+    if (err != P2P_OK)
+        return err;
+    ui_peers_look(p);
+    ui_watch_report(p->parts.watch, UI_NEWS_PEERS);
+    return P2P_OK;
 }
 
 /* ---- questions ---- */
@@ -541,60 +515,4 @@ ui_peers_find_sources(struct ui_peers *p, const char *name,
     free(c.at);
     free(c.ranked);
     return count;
-}
-
-/* ---- meeting one ---- */
-
-const char *
-ui_peers_explain(enum p2p_err err)
-{
-    switch (err) {
-    case P2P_ERR_KEY_CHANGED:
-        return "the key at this address has changed; trust the new key only if you "
-               "know why it changed";
-    case P2P_ERR_WRONG_PEER:
-        return "a different peer answers at this address";
-    case P2P_ERR_NOT_ALLOWED:
-        return "you blocked this peer, or it does not allow this device";
-    case P2P_ERR_REFUSED:
-        return "it refused this device: it may share with devices that it trusts only; "
-               "ask its owner to trust this one, or to start p2p-peer with --public";
-    case P2P_ERR_UNREACHABLE:
-    case P2P_ERR_TIMEOUT:
-        return "no answer from this address; check that the machine is on and p2p-peer "
-               "runs there";
-    default:
-        return "the program at this address is not a compatible peer";
-    }
-}
-
-void
-ui_peers_note_path(struct ui_peers *p, const struct p2p_id *id, enum p2p_path_kind kind,
-                   uint64_t rtt_us)
-{
-    p2p_lock(&p->lock);
-    ui_paths_note(&p->paths, id, kind, rtt_us);
-    p2p_unlock(&p->lock);
-}
-
-enum p2p_err
-ui_peers_connect(struct ui_peers *p, const struct p2p_addr *addr,
-                 const struct p2p_id *expected, struct p2p_conn **out)
-{
-    const uint64_t patience_ms = 10000; /* a caller waits for the answer */
-    struct p2p_conn_options opt = {
-        .identity = p->parts.identity,
-        .addr = *addr,
-        .expected = expected,
-        .reach = p->parts.reach,
-        .protocol = 2,
-        .timeout_ms =
-            p->parts.timeout_ms < patience_ms ? p->parts.timeout_ms : patience_ms,
-    };
-    enum p2p_err err = p2p_conn_open(&opt, out);
-
-    if (err == P2P_OK && p2p_conn_peer(*out) != NULL)
-        ui_peers_note_path(p, p2p_conn_peer(*out), p2p_conn_path(*out),
-                           p2p_conn_rtt_us(*out));
-    return err;
 }

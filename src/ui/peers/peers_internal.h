@@ -1,5 +1,6 @@
-/* Shared by peers.c, neighbors.c, neighbor_results.c and peers_json.c; no other file
- * includes it. */
+/* The lists of peers from the inside, for the files of this room. peer.c: one peer;
+ * meet.c: connecting to one; neighbors.c: peers that no registry lists; peers.c: the
+ * snapshot of all of them. Each uses those before it. */
 #ifndef P2P_UI_PEERS_INTERNAL_H
 #define P2P_UI_PEERS_INTERNAL_H
 
@@ -35,16 +36,31 @@ struct ui_peers {
     struct ui_peers_looking looking; /* while registries are asked; before `lock` */
 };
 
+/* ---- peer.c ---- */
+
 /* Frees what the peer owns. */
 void ui_peer_clear(struct ui_peer *peer);
+/* False: no memory. */
+bool ui_peer_copy(struct ui_peer *to, const struct ui_peer *from);
+/* Frees the peers and the list. */
+void ui_peers_clear_list(struct ui_peer *list, size_t count);
+
+/* ---- peers.c ---- */
+
 /* Under the lock. */
 struct ui_peer *ui_peers_find(struct ui_peers *p, const struct p2p_id *id)
     P2P_REQUIRES(ui_peers_lock);
 
-/* neighbors.c. Reads the peers that were added by hand from the store. */
+/* ---- neighbors.c ---- */
+
+/* Reads the peers that were added by hand from the store. */
 void ui_neighbors_load(struct ui_peers *p);
 /* Lets a worker find out, at most every ten seconds, which peers announce themselves
  * and what neighbors share. */
 void ui_neighbors_look(struct ui_peers *p);
+/* Asks. Connects to the peer at an address and keeps it as added by hand. EXISTS: it is
+ * this machine. */
+P2P_MUST_CHECK enum p2p_err
+ui_neighbors_add(struct ui_peers *p, const struct p2p_addr *addr, struct p2p_id *id);
 
 #endif
