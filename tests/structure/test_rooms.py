@@ -48,8 +48,6 @@ CIRCLES = {
     "an event loop and its connections": "server/accept server/conn server/conn_handshake server/conn_read "
     "server/loop server/recheck server/serve server/serve1 server/serve2 server/serve_changes server/serve_guest "
     "server/serve_history server/server",
-    "the list of transfers, its manager, their threads, and requests that read what arrives": "transfers/content "
-    "transfers/pieces transfers/queue transfers/run transfers/transfers",
 }
 
 # Two functions of src/core/guard stand in for those of the C library, which every room may use.

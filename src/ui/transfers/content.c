@@ -38,32 +38,6 @@ struct content {
     int fd;                 /* of the complete file; -1: not opened */
 };
 
-/* ---- a running download, used without the lock ---- */
-
-struct p2p_download *
-ui_transfer_use(struct ui_transfer *t)
-{
-    if (t->dl == NULL || t->is_ending)
-        return NULL;
-    t->users++;
-    return t->dl;
-}
-
-void
-ui_transfer_leave(struct ui_transfers *ts, struct ui_transfer *t)
-{
-    t->users--;
-    if (t->is_ending)
-        ui_transfers_wake(ts);
-}
-
-void
-ui_content_wake(struct ui_transfers *ts)
-{
-    if (ts->arrivals != NULL)
-        http_waitlist_wake(ts->arrivals);
-}
-
 /* ---- readers ---- */
 
 /* False: all are in use. */

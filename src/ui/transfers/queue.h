@@ -1,5 +1,6 @@
-/* Shared by transfers.c, queue.c, run.c and transfers_read.c; no other file includes
- * it. */
+/* The transfers from the inside, for the files of this room. transfers_list.c: the
+ * list; pieces.c, content.c: what a running one has; run.c: the thread of one;
+ * queue.c: the manager; transfers.c: life and verbs. */
 #ifndef P2P_UI_QUEUE_H
 #define P2P_UI_QUEUE_H
 
@@ -33,10 +34,14 @@ struct ui_transfers {
     bool readers[P2P_DOWNLOAD_READERS_MAX] P2P_GUARDED_BY(ui_transfers_lock);
 };
 
-/* All under the lock. */
+/* ---- transfers_list.c; all under the lock, except the last one ---- */
+
 /* Something has changed that another thread may wait for. */
 void ui_transfers_wake(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock);
 struct ui_transfer *ui_transfers_find(struct ui_transfers *ts, const char *id)
+    P2P_REQUIRES(ui_transfers_lock);
+/* Puts it into the list, as the newest; and takes it out. */
+void ui_transfers_link(struct ui_transfers *ts, struct ui_transfer *t)
     P2P_REQUIRES(ui_transfers_lock);
 void ui_transfers_unlink(struct ui_transfers *ts, struct ui_transfer *t)
     P2P_REQUIRES(ui_transfers_lock);
@@ -54,27 +59,31 @@ bool ui_transfer_is_before(const struct ui_transfer *a, const struct ui_transfer
 void ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t)
     P2P_REQUIRES(ui_transfers_lock);
 
-/* queue.c: the manager thread. */
-void *ui_queue_main(void *transfers);
-/* Sets the rate of all downloads from the settings and the time of day. */
-void ui_queue_apply_rate(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock);
-
-/* content.c: the running download of the transfer, for use without the lock until
- * ui_transfer_leave; NULL: none. Both under the lock. */
+/* The running download of the transfer, for use without the lock until
+ * ui_transfer_leave; NULL: none. */
 struct p2p_download *ui_transfer_use(struct ui_transfer *t)
     P2P_REQUIRES(ui_transfers_lock);
 void ui_transfer_leave(struct ui_transfers *ts, struct ui_transfer *t)
     P2P_REQUIRES(ui_transfers_lock);
-/* content.c: bytes have arrived, or a transfer has ended; not under the lock. */
-void ui_content_wake(struct ui_transfers *ts) P2P_EXCLUDES(ui_transfers_lock);
+/* Bytes have arrived, or a transfer has ended: requests that wait look again. */
+void ui_transfers_wake_readers(struct ui_transfers *ts) P2P_EXCLUDES(ui_transfers_lock);
+
+/* ---- queue.c ---- */
+
+/* The manager thread. */
+void *ui_queue_main(void *transfers);
+/* Sets the rate of all downloads from the settings and the time of day. */
+void ui_queue_apply_rate(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock);
 
 /* How often to check whether a missing downloads folder is back. */
 #define UI_PLACE_CHECK_S 2
 
-/* run.c: ends this run for now, and keeps what it has; under the lock. */
+/* ---- run.c ---- */
+
+/* Ends this run for now, and keeps what it has; under the lock. */
 void ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
                      const char *message) P2P_REQUIRES(ui_transfers_lock);
-/* run.c: starts the thread of one transfer; under the lock. */
+/* Starts the thread of one transfer; under the lock. */
 void ui_run_begin(struct ui_transfers *ts, struct ui_transfer *t)
     P2P_REQUIRES(ui_transfers_lock);
 

@@ -154,7 +154,7 @@ on_event(void *arg, const struct p2p_download_status *st)
 static void
 on_readable(void *arg)
 {
-    ui_content_wake(((const struct run *)arg)->ts);
+    ui_transfers_wake_readers(((const struct run *)arg)->ts);
 }
 
 /* ---- the end of a run; under the lock ---- */
@@ -339,7 +339,7 @@ wait_for(struct run *run, struct p2p_download *dl)
     run->t->dl = dl;
     ui_transfers_wake(run->ts);
     p2p_unlock(&run->ts->lock);
-    ui_content_wake(run->ts);
+    ui_transfers_wake_readers(run->ts);
     err = p2p_download_wait(dl);
     pieces = ui_pieces_of(dl);
     p2p_lock(&run->ts->lock);
@@ -382,7 +382,7 @@ run_main(void *arg)
     p2p_lock(&run->ts->lock);
     conclude(run->ts, run->t, err, st != NULL ? st : &(struct p2p_download_status){0});
     p2p_unlock(&run->ts->lock);
-    ui_content_wake(run->ts);
+    ui_transfers_wake_readers(run->ts);
     free(st);
     free(run);
     return NULL;

@@ -14,111 +14,6 @@
 #include "ui/transfers/request.h"
 #include "ui/transfers/transfer_store.h"
 
-/* ---- the list; under the lock ---- */
-
-void
-ui_transfers_wake(struct ui_transfers *ts)
-{
-    ts->is_stirred = true;
-    pthread_cond_broadcast(&ts->changed);
-}
-
-struct ui_transfer *
-ui_transfers_find(struct ui_transfers *ts, const char *id)
-{
-    struct ui_transfer *t = ts->first;
-
-    while (t != NULL && (t->is_removed || strcmp(t->id, id) != 0))
-        t = t->next;
-    return t;
-}
-
-static void
-link_first(struct ui_transfers *ts, struct ui_transfer *t)
-    P2P_REQUIRES(ui_transfers_lock)
-{
-    t->next = ts->first;
-    ts->first = t;
-    ts->count++;
-}
-
-void
-ui_transfers_unlink(struct ui_transfers *ts, struct ui_transfer *t)
-{
-    struct ui_transfer **at = &ts->first;
-
-    while (*at != t)
-        at = &(*at)->next;
-    *at = t->next;
-    ts->count--;
-}
-
-bool
-ui_transfer_is_before(const struct ui_transfer *a, const struct ui_transfer *b)
-{
-    return a->priority != b->priority ? a->priority > b->priority : a->place < b->place;
-}
-
-long
-ui_transfers_position(struct ui_transfers *ts, const struct ui_transfer *t)
-{
-    long position = 0;
-
-    if (t->state != UI_QUEUED)
-        return -1;
-    for (const struct ui_transfer *o = ts->first; o != NULL; o = o->next)
-        position += o != t && o->state == UI_QUEUED && ui_transfer_is_before(o, t);
-    return position;
-}
-
-void
-ui_transfers_tell(struct ui_transfers *ts, const struct ui_transfer *t)
-{
-    struct http_json_out o;
-
-    if (t->is_removed)
-        return;
-    http_json_init(&o, 1024);
-    ui_transfer_json(&o, NULL, ts->parts.identity, t, ui_transfers_position(ts, t));
-    ui_event_publish(ts->parts.events, "transfer", &o);
-}
-
-void
-ui_transfers_save(struct ui_transfers *ts, const struct ui_transfer *t)
-{
-    if (t->is_removed)
-        return;
-    ui_store_put_transfer(ts->parts.store, t);
-    ui_transfers_tell(ts, t);
-}
-
-static void
-tell_removed(struct ui_transfers *ts, const char *id)
-{
-    struct http_json_out o;
-
-    ui_json_begin(&o, 80);
-    http_json_put_string(&o, "id", id);
-    http_json_put_bool(&o, "removed", true);
-    http_json_end(&o, '}');
-    ui_event_publish(ts->parts.events, "transfer", &o);
-}
-
-void
-ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t)
-{
-    t->state = UI_QUEUED;
-    t->place = ++ts->last_place;
-    t->error = P2P_OK;
-    t->message[0] = '\0';
-    t->retry_at_s = 0;
-    t->finished_s = 0;
-    t->is_discarding = false;
-    t->speed = 0;
-    t->eta_s = UINT64_MAX;
-    ui_transfers_wake(ts);
-}
-
 /* ---- life ---- */
 
 /* Transfers that ran when the program ended, in whatever way, are queued again. The
@@ -132,7 +27,7 @@ adopt(void *arg, struct ui_transfer *t) P2P_REQUIRES(ui_transfers_lock)
         t->state = UI_QUEUED;
     if (t->place > ts->last_place)
         ts->last_place = t->place;
-    link_first(ts, t);
+    ui_transfers_link(ts, t);
 }
 
 enum p2p_err
@@ -273,7 +168,7 @@ ui_transfers_add(struct ui_transfers *ts, const struct ui_request *request,
     else if (t == NULL && (t = make(request)) == NULL)
         err = P2P_ERR_NOMEM;
     else if (t->place == 0) {
-        link_first(ts, t);
+        ui_transfers_link(ts, t);
         ui_transfer_enqueue(ts, t);
         ui_transfers_save(ts, t);
         *is_new = true;
@@ -302,7 +197,19 @@ end_with(struct ui_transfer *t, enum ui_state state, enum ui_stop stop)
         t->is_discarding = true;
 }
 
-/* Under the lock. Applies the verb if the state allows it. */
+static void
+tell_removed(struct ui_transfers *ts, const char *id)
+{
+    struct http_json_out o;
+
+    ui_json_begin(&o, 80);
+    http_json_put_string(&o, "id", id);
+    http_json_put_bool(&o, "removed", true);
+    http_json_end(&o, '}');
+    ui_event_publish(ts->parts.events, "transfer", &o);
+}
+
+/* Applies the verb if the state allows it. */
 static bool
 apply(struct ui_transfers *ts, struct ui_transfer *t, enum ui_verb verb)
     P2P_REQUIRES(ui_transfers_lock)
