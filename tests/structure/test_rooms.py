@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
 CORE = [
     "base", "name", "crypto", "wire", "channel", "plan", "disk", "program", "control", "guard", "journal", "share",
-    "shares", "keep", "trust", "net", "registry", "code", "intake", "reach", "remote", "download", "mirror",
+    "shares", "keep", "trust", "net", "registry", "code", "intake", "reach", "remote", "swarm", "download", "mirror",
 ]  # fmt: skip
 DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
 HTTP = ["text", "source", "meet", "."]
@@ -39,8 +39,6 @@ CIRCLES = {
     "a look-up waits as a socket does, and connecting begins with a look-up": "net/net net/net_resolve",
     "one connection: opening it tries several at once": "remote/conn remote/conn_guest remote/conn_handshake "
     "remote/conn_race",
-    "a folder's large files are downloads, and a folder is one": "download/download download/folder "
-    "download/folder_large",
     "the clock ends phases, which tell it when": "http/clock http/phase",
     "the pool runs requests, which wake it": "http/offload http/request",
     "the dictionary and the thread that seals it": "index/dict index/dict_seal",

@@ -1,4 +1,4 @@
-/* The public functions: start, status, pause, cancel, wait. */
+/* The start of a download: what is to be downloaded, and which kind of task that is. */
 #include "p2p/download.h"
 
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static enum p2p_err
 choose_task(struct p2p_download *dl, const struct p2p_download_options *opt)
 {
     if (is_folder_name(dl->opt.name)) {
-        enum p2p_err err = p2p_folder_new(dl);
+        enum p2p_err err = p2p_folder_new(dl, p2p_download_start);
         dl->task = &p2p_folder_task;
         if (err == P2P_OK && opt->list != NULL)
             err = p2p_folder_set_list(dl, opt->list, opt->list_count);
@@ -97,18 +97,6 @@ take_sources(struct p2p_download *dl, const struct p2p_download_options *opt)
     p2p_dl_fill_places(dl);
     p2p_unlock(&dl->lock);
     return err;
-}
-
-static void
-dl_free(struct p2p_download *dl)
-{
-    p2p_mutex_unshared(&dl->lock);
-    pthread_cond_destroy(&dl->changed);
-    p2p_mutex_clear(&dl->lock);
-    free(dl->swarm.waiting);
-    if (dl->file != NULL || dl->folder != NULL)
-        dl->task->free(dl);
-    free(dl);
 }
 
 static enum p2p_err
@@ -144,87 +132,12 @@ p2p_download_start(const struct p2p_download_options *opt, p2p_download_event *o
     if (err == P2P_OK)
         *out = dl;
     else
-        dl_free(dl);
+        p2p_dl_free(dl);
     return err;
-}
-
-void
-p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out)
-{
-    p2p_lock(&dl->lock);
-    p2p_dl_fill_status(dl, out);
-    p2p_unlock(&dl->lock);
 }
 
 bool
 p2p_download_has_file(struct p2p_download *dl, size_t index)
 {
     return dl->folder != NULL && p2p_folder_has(dl, index);
-}
-
-enum p2p_err
-p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *source)
-{
-    return p2p_dl_offer_source(dl, source, 0);
-}
-
-void
-p2p_download_pause(struct p2p_download *dl)
-{
-    p2p_lock(&dl->lock);
-    dl->wants.pause = true;
-    p2p_dl_wake(dl);
-    p2p_unlock(&dl->lock);
-}
-
-void
-p2p_download_resume(struct p2p_download *dl)
-{
-    p2p_lock(&dl->lock);
-    dl->wants.pause = false;
-    dl->wants.resume = true;
-    p2p_dl_wake(dl);
-    p2p_unlock(&dl->lock);
-}
-
-void
-p2p_download_cancel(struct p2p_download *dl, bool keep_data)
-{
-    p2p_lock(&dl->lock);
-    dl->wants.keep_data = keep_data;
-    dl->wants.cancel = true;
-    p2p_dl_wake(dl);
-    p2p_unlock(&dl->lock);
-}
-
-enum p2p_err
-p2p_download_wait(struct p2p_download *dl)
-{
-    enum p2p_err err;
-
-    p2p_lock(&dl->lock);
-    /* After the last event: the state is set before the callback is called. */
-    while (!dl->report.reported_end)
-        p2p_dl_wait(dl, 1000);
-    err = dl->report.state == P2P_DL_COMPLETED ? P2P_OK : dl->report.error;
-    if (dl->report.state == P2P_DL_FAILED && err == P2P_OK)
-        err = P2P_ERR_NO_SOURCE;
-    p2p_unlock(&dl->lock);
-    return err;
-}
-
-void
-p2p_download_free(struct p2p_download *dl)
-{
-    if (dl == NULL)
-        return;
-    p2p_lock(&dl->lock);
-    if (!dl->report.over) {
-        dl->wants.keep_data = true;
-        dl->wants.cancel = true;
-        p2p_dl_wake(dl);
-    }
-    p2p_unlock(&dl->lock);
-    pthread_join(dl->control, NULL);
-    dl_free(dl);
 }

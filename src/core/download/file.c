@@ -2,6 +2,7 @@
  * waits for the hash of the whole file, publishes the file, and decides whether to try
  * again. */
 #include "core/download/file.h"
+#include "core/download/target.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,11 +9,11 @@
 #ifndef P2P_DOWNLOAD_FILE_H
 #define P2P_DOWNLOAD_FILE_H
 
-#include "core/download/download_internal.h"
 #include "core/plan/frontier.h"
 #include "core/plan/grow.h"
 #include "core/plan/plan.h"
 #include "core/plan/pool.h"
+#include "core/swarm/swarm.h"
 #include "p2p/journal.h"
 
 /* Which device sent which chunk in this run. */
@@ -155,14 +155,6 @@ void p2p_dl_keep_version(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* Decides about the data of the old version. The new version is known, its journal not
  * opened yet. */
 void p2p_dl_settle_version(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
-
-/* ---- target.c ---- */
-/* Checks whether this content is in the folder already; sets `present` and `stored`. */
-void p2p_dl_look(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
-/* Before the first byte: checks whether the file system allows this name and size. The
- * facts about the file do not change meanwhile. */
-P2P_MUST_CHECK enum p2p_err p2p_dl_check_target(struct p2p_download *dl)
-    P2P_EXCLUDES(p2p_dl_lock);
 
 /* ---- verify.c ---- */
 P2P_MUST_CHECK enum p2p_err p2p_dl_verifier_start(struct p2p_download *dl,

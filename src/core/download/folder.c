@@ -1,4 +1,4 @@
-/* The task of a folder: its list, the existing files, and publishing in batches. */
+/* The task of a folder: the existing files, and publishing in batches. */
 #include "core/download/folder.h"
 
 #include <errno.h>
@@ -18,143 +18,7 @@
 #define LEFT_OVER_S (24 * 3600) /* no file of a folder takes longer than a day */
 #define FLUSH_MS    3000 /* longest time that a small file waits to be published */
 
-/* ---- The list ---- */
-
-/* `save_as` may be NULL. */
-static enum p2p_err
-add(struct folder *f, const struct p2p_wanted *wanted)
-{
-    if (f->count == FOLDER_FILES_MAX)
-        return P2P_ERR_TOO_LARGE;
-    if (f->count == f->room) {
-        size_t room = f->room > 0 ? 2 * f->room : 256;
-        struct folder_file *files = realloc(f->files, room * sizeof(*files));
-        if (files == NULL)
-            return P2P_ERR_NOMEM;
-        f->files = files;
-        f->room = room;
-    }
-    struct folder_file *file = &f->files[f->count];
-    *file = (struct folder_file){.name = strdup(wanted->name),
-                                 .root = wanted->root,
-                                 .size = wanted->size,
-                                 .mtime_s = wanted->mtime_s};
-    if (wanted->save_as != NULL)
-        file->target = strdup(wanted->save_as);
-    if (file->name == NULL || (wanted->save_as != NULL && file->target == NULL)) {
-        free(file->name);
-        return P2P_ERR_NOMEM;
-    }
-    f->count++;
-    f->size += wanted->size;
-    return P2P_OK;
-}
-
-static enum p2p_err
-add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
-{
-    struct p2p_download *dl = arg;
-
-    if (strncmp(name, dl->opt.name, strlen(dl->opt.name)) != 0)
-        return P2P_OK;
-    return add(dl->folder, &(struct p2p_wanted){.name = name,
-                                                .root = entry->root,
-                                                .size = entry->size,
-                                                .mtime_s = entry->mtime_s});
-}
-
-enum p2p_err
-p2p_folder_set_list(struct p2p_download *dl, const struct p2p_wanted *list,
-                    size_t count)
-{
-    enum p2p_err err = count > 0 ? P2P_OK : P2P_ERR_USAGE;
-
-    for (size_t i = 0; i < count && err == P2P_OK; i++) {
-        const char *to = list[i].save_as;
-        err = to != NULL && list[i].size <= P2P_FILE_SIZE_MAX
-                  ? p2p_name_check(to, strlen(to), true)
-                  : P2P_ERR_USAGE;
-        if (err == P2P_OK)
-            err = add(dl->folder, &list[i]);
-    }
-    p2p_lock(&dl->lock);
-    dl->folder->listed = err == P2P_OK;
-    p2p_unlock(&dl->lock);
-    return err;
-}
-
-bool
-p2p_folder_has(struct p2p_download *dl, size_t index)
-{
-    p2p_lock(&dl->lock);
-    bool is_done =
-        index < dl->folder->count && dl->folder->files[index].state == FOLDER_DONE;
-    p2p_unlock(&dl->lock);
-    return is_done;
-}
-
-static enum p2p_err
-add_empty(void *arg, const char *name)
-{
-    struct p2p_download *dl = arg;
-    struct folder *f = dl->folder;
-
-    if (strncmp(name, dl->opt.name, strlen(dl->opt.name)) != 0)
-        return P2P_OK;
-    if (f->empty_count == FOLDER_EMPTY_MAX)
-        return P2P_ERR_TOO_LARGE;
-    if (f->empty == NULL)
-        f->empty = calloc(FOLDER_EMPTY_MAX, sizeof(*f->empty));
-    if (f->empty == NULL || (f->empty[f->empty_count] = strdup(name)) == NULL)
-        return P2P_ERR_NOMEM;
-    f->empty_count++;
-    return P2P_OK;
-}
-
-static void
-forget_list(struct folder *f)
-{
-    for (size_t i = 0; i < f->empty_count; i++)
-        free(f->empty[i]);
-    f->empty_count = 0;
-    for (size_t i = 0; i < f->count; i++) {
-        free(f->files[i].name);
-        free(f->files[i].target);
-        free(f->files[i].safe);
-    }
-    f->count = 0;
-    f->size = 0;
-}
-
-/* Limits for a list, so that a source cannot send one without end. They are more than
- * the largest folder needs with the smallest pages of an honest peer. */
-#define LIST_PAGES_MAX 20000
-#define LIST_MS        (20 * 60 * 1000)
-
-/* Reads all pages. Only one worker does this at a time, and no other thread reads the
- * files before `listed` is set. */
-static enum p2p_err
-list_all(struct dl_worker *w)
-{
-    const struct p2p_list_visitor visitor = {
-        .file = add_file, .folder = add_empty, .arg = w->dl};
-    char cursor[P2P_NAME_MAX + 1] = "";
-    uint64_t deadline_ms = p2p_now_ms() + LIST_MS;
-    unsigned pages = 0;
-    enum p2p_err err;
-
-    do
-        err = p2p_conn_list(w->conn, cursor, &visitor);
-    while (err == P2P_OK && cursor[0] != '\0' && !p2p_dl_worker_is_stopped(w) &&
-           ++pages < LIST_PAGES_MAX && p2p_now_ms() < deadline_ms);
-    if (err == P2P_OK && cursor[0] != '\0')
-        err = p2p_dl_worker_is_stopped(w) ? P2P_ERR_CANCELLED : P2P_ERR_PROTOCOL;
-    if (err == P2P_OK && w->dl->folder->count == 0 && w->dl->folder->empty_count == 0)
-        err = P2P_ERR_NOT_FOUND;
-    if (err != P2P_OK)
-        forget_list(w->dl->folder);
-    return err;
-}
+/* ---- The connections ---- */
 
 /* True if this worker must ask for the list. */
 static bool
@@ -194,7 +58,7 @@ work(struct dl_worker *w)
     enum p2p_err err = P2P_OK;
 
     if (take_turn(w)) {
-        err = list_all(w);
+        err = p2p_folder_ask_for_list(w);
         end_turn(dl, err);
     }
     p2p_lock(&dl->lock);
@@ -238,37 +102,6 @@ wanted(const struct p2p_download *dl, const struct dl_source *s, unsigned usable
 }
 
 /* ---- What is there already ---- */
-
-/* Where a file or an empty folder of the list is stored: beneath `save_as`. */
-static enum p2p_err
-target_of(const struct p2p_download *dl, const char *name, char out[P2P_NAME_MAX + 1])
-{
-    int n = snprintf(out, P2P_NAME_MAX + 1, "%s%s", dl->opt.save_as,
-                     name + strlen(dl->opt.name));
-
-    if (n > 1 && n <= P2P_NAME_MAX && out[n - 1] == '/')
-        out[--n] = '\0';
-    return n > 0 && n <= P2P_NAME_MAX && p2p_name_check(out, (size_t)n, true) == P2P_OK
-               ? P2P_OK
-               : P2P_ERR_NAME;
-}
-
-enum p2p_err
-p2p_folder_target(const struct p2p_download *dl, const struct folder_file *file,
-                  char out[P2P_NAME_MAX + 1])
-{
-    if (file->safe == NULL && file->target == NULL)
-        return target_of(dl, file->name, out);
-    snprintf(out, P2P_NAME_MAX + 1, "%s", /* was checked */
-             file->safe != NULL ? file->safe : file->target);
-    return P2P_OK;
-}
-
-enum p2p_on_conflict
-p2p_folder_conflict(const struct p2p_download *dl, const struct folder_file *file)
-{
-    return file->safe != NULL ? P2P_CONFLICT_RENAME : dl->opt.conflict;
-}
 
 static bool
 is_there(struct p2p_download *dl, const struct folder_file *file)
@@ -654,7 +487,7 @@ static enum p2p_err
 make_empty(struct p2p_download *dl, struct p2p_probe *probe, const char *name)
 {
     char target[P2P_NAME_MAX + 1], works[P2P_NAME_MAX + 1];
-    enum p2p_err err = target_of(dl, name, target);
+    enum p2p_err err = p2p_folder_place(dl, name, target);
 
     if (err == P2P_OK)
         err = p2p_probe_name(probe, target, works);
@@ -777,17 +610,19 @@ fill_status(const struct p2p_download *dl, struct p2p_download_status *out)
 }
 
 enum p2p_err
-p2p_folder_new(struct p2p_download *dl)
+p2p_folder_new(struct p2p_download *dl, folder_start_fn *start)
 {
     dl->folder = calloc(1, sizeof(*dl->folder));
-    return dl->folder != NULL ? p2p_random(&dl->folder->run, sizeof(dl->folder->run))
-                              : P2P_ERR_NOMEM;
+    if (dl->folder == NULL)
+        return P2P_ERR_NOMEM;
+    dl->folder->start = start;
+    return p2p_random(&dl->folder->run, sizeof(dl->folder->run));
 }
 
 static void
 folder_free(struct p2p_download *dl)
 {
-    forget_list(dl->folder);
+    p2p_folder_forget_list(dl->folder);
     free(dl->folder->files);
     free(dl->folder->empty);
     free(dl->folder);

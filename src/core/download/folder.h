@@ -11,7 +11,7 @@
 #ifndef P2P_FOLDER_H
 #define P2P_FOLDER_H
 
-#include "core/download/download_internal.h"
+#include "core/swarm/swarm.h"
 
 #define FOLDER_FILES_MAX 1000000
 #define FOLDER_EMPTY_MAX 10000
@@ -41,7 +41,13 @@ struct folder_file {
     uint32_t refused; /* bit i is set if source i does not have it */
 };
 
+/* p2p_download_start, which starts downloads of folders as well. */
+typedef enum p2p_err folder_start_fn(const struct p2p_download_options *opt,
+                                     p2p_download_event *on_event, void *arg,
+                                     struct p2p_download **out);
+
 struct folder {
+    folder_start_fn *start; /* for large files */
     uint64_t run; /* random: makes the private names of this download unique */
     /* The list; constant once `listed`. */
     struct folder_file *files;
@@ -75,16 +81,39 @@ struct folder {
     uint64_t flushed_ms;
 };
 
-/* ---- folder.c: the task ---- */
-extern const struct dl_task p2p_folder_task;
-/* Prepares the download of a folder: dl->folder. Freed with the download. */
-P2P_MUST_CHECK enum p2p_err p2p_folder_new(struct p2p_download *dl);
+/* ---- folder_list.c ---- */
 /* Gives it the files, before the download starts: no source is asked for a list. */
 P2P_MUST_CHECK enum p2p_err p2p_folder_set_list(struct p2p_download *dl,
                                                 const struct p2p_wanted *list,
                                                 size_t count);
+/* Reads all pages of a source's list. Only one worker does this at a time, and no other
+ * thread reads the files before `listed` is set. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_ask_for_list(struct dl_worker *w)
+    P2P_EXCLUDES(p2p_dl_lock);
+void p2p_folder_forget_list(struct folder *f);
 /* True if a file of the list is there. */
 bool p2p_folder_has(struct p2p_download *dl, size_t index);
+/* Where a file or an empty folder of the list is stored: beneath `save_as`. NAME: that
+ * is not a valid name. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_place(const struct p2p_download *dl,
+                                             const char *name,
+                                             char out[P2P_NAME_MAX + 1]);
+/* The name of a file of the folder below the downloads directory. NAME: it is not a
+ * valid one. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_target(const struct p2p_download *dl,
+                                              const struct folder_file *file,
+                                              char out[P2P_NAME_MAX + 1]);
+/* What to do if the name is taken: a changed name may belong to another file of the
+ * folder. */
+enum p2p_on_conflict p2p_folder_conflict(const struct p2p_download *dl,
+                                         const struct folder_file *file);
+
+/* ---- folder.c: the task ---- */
+extern const struct dl_task p2p_folder_task;
+/* Prepares the download of a folder: dl->folder. Freed with the download. `start`
+ * starts the downloads of large files. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_new(struct p2p_download *dl,
+                                           folder_start_fn *start);
 
 /* ---- folder_fetch.c ---- */
 /* Downloads small files over one connection, until there are none for it. */

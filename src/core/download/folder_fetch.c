@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/download/folder.h"
+#include "core/download/target.h"
 #include "core/journal/journal_file.h"
 #include "core/remote/request.h"
 #include "p2p/bytes.h"

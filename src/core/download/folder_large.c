@@ -69,7 +69,7 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
 
     if (opt.source_count == 0)
         return P2P_ERR_NO_SOURCE;
-    return p2p_download_start(&opt, NULL, NULL, out);
+    return dl->folder->start(&opt, NULL, NULL, out);
 }
 
 /* The progress of the folder before this file. */

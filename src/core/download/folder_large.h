@@ -10,14 +10,4 @@ P2P_MUST_CHECK enum p2p_err p2p_folder_large(struct p2p_download *dl,
                                              struct folder_file *file)
     P2P_EXCLUDES(p2p_dl_lock);
 
-/* The name of a file of the folder below the downloads directory. NAME: it is not a
- * valid one. */
-P2P_MUST_CHECK enum p2p_err p2p_folder_target(const struct p2p_download *dl,
-                                              const struct folder_file *file,
-                                              char out[P2P_NAME_MAX + 1]);
-/* What to do if the name is taken: a changed name may belong to another file of the
- * folder. */
-enum p2p_on_conflict p2p_folder_conflict(const struct p2p_download *dl,
-                                         const struct folder_file *file);
-
 #endif

@@ -1,6 +1,7 @@
 /* The first requests of a connection: finds out whether this source has the same file,
  * and gets the file's layer. */
 #include "core/download/file.h"
+#include "core/download/target.h"
 
 #include <stdlib.h>
 #include <string.h>

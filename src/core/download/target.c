@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "core/download/file.h"
+#include "core/download/target.h"
 #include "core/journal/present.h"
 #include "p2p/clock.h"
 #include "p2p/journal.h"

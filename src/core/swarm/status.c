@@ -1,5 +1,5 @@
 /* The status of a download, its messages and its events. */
-#include "core/download/download_internal.h"
+#include "core/swarm/swarm.h"
 
 #include <stdarg.h>
 #include <stdio.h>

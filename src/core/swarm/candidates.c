@@ -6,7 +6,7 @@
  * waits as a candidate itself. So a thousand dead addresses can delay an honest peer,
  * but not shut it out.
  */
-#include "core/download/download_internal.h"
+#include "core/swarm/swarm.h"
 
 #include <stdlib.h>
 #include <string.h>

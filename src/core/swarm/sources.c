@@ -1,6 +1,6 @@
 /* The sources of a download: their state, their failures, and how many connections each
  * gets. */
-#include "core/download/download_internal.h"
+#include "core/swarm/swarm.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /*
- * download_internal - a download from the inside, shared by the files that run it.
+ * swarm - a download from the inside: the peers that may have it, the connections to
+ * those that are asked, and the thread that decides.
  *
- * A download is a swarm of connections and a task: a file (file.h) or a folder
- * (folder.h). The swarm knows the task only by struct dl_task.
+ * A download is a swarm and a task: a file or a folder (core/download/file.h,
+ * folder.h). The swarm knows the task only by struct dl_task.
  *
  * Threads: one control thread decides (run.c: which source gets a connection, when the
  * download is over, what is reported); one worker per connection moves bytes (worker.c;
@@ -14,8 +15,8 @@
  * it, the callback runs without it, and no function releases its caller's. A function
  * needs the lock when it says P2P_REQUIRES, and takes it itself otherwise.
  */
-#ifndef P2P_DOWNLOAD_INTERNAL_H
-#define P2P_DOWNLOAD_INTERNAL_H
+#ifndef P2P_SWARM_H
+#define P2P_SWARM_H
 
 #include <pthread.h>
 
@@ -346,8 +347,8 @@ bool p2p_dl_should_stop(void *arg) P2P_EXCLUDES(p2p_dl_lock);
  * change. */
 void p2p_dl_tick(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
 
-/* Sets the file's modification time to that of its source; a time in the future becomes
- * the current time. */
-void p2p_dl_keep_time(int fd, uint64_t mtime_s);
+/* ---- verbs.c: with the public functions for a download that runs ---- */
+/* Frees one whose thread has ended, or was not started. */
+void p2p_dl_free(struct p2p_download *dl);
 
 #endif

@@ -1,6 +1,6 @@
 /* The thread of one connection: connects, and does the work of the task until there is
  * no more to do. */
-#include "core/download/download_internal.h"
+#include "core/swarm/swarm.h"
 
 #include <unistd.h>
 

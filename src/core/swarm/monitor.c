@@ -1,5 +1,5 @@
 /* How the threads of a download wait for each other: one condition variable. */
-#include "core/download/download_internal.h"
+#include "core/swarm/swarm.h"
 
 void
 p2p_dl_wait(struct p2p_download *dl, uint64_t ms)

@@ -1,6 +1,6 @@
 /* The control thread: lets the workers fetch until the task is done, waits while the
  * user paused it or the disk is full, and decides when it is over. */
-#include "core/download/download_internal.h"
+#include "core/swarm/swarm.h"
 
 #include <stdio.h>
 
