@@ -1,6 +1,6 @@
 /*
  * io - complete reads and writes of a range of a file; paths of open descriptors, and
- * closing them.
+ * closing them; whether two looks saw one file.
  * Thread-safe.
  */
 #ifndef P2P_IO_H
@@ -30,6 +30,13 @@ P2P_MUST_CHECK enum p2p_err p2p_pwrite_full(int fd, const void *data, size_t len
  * now, not where it was opened. Cut to `cap` bytes with its NUL. False: it tells none.
  */
 bool p2p_fd_path(int fd, char *out, size_t cap);
+
+struct stat;
+/* True if both are of one file, whatever its content. */
+bool p2p_stat_is_same_file(const struct stat *a, const struct stat *b);
+/* True if they are, and the file has not changed in between, as far as its size and
+ * times tell. */
+bool p2p_stat_is_unchanged(const struct stat *before, const struct stat *now);
 
 /* Closes `*fd` when it is open (>= 0) and sets it to -1. */
 void p2p_fd_close(int *fd);

@@ -187,8 +187,7 @@ is_same_file(const char *path, const struct stat *then)
     struct stat now;
     int fd = -1;
     bool same = open_one(&store.opt, path, &fd, &now) == P2P_OK &&
-                now.st_ino == then->st_ino && now.st_dev == then->st_dev &&
-                now.st_size == then->st_size &&
+                p2p_stat_is_same_file(&now, then) && now.st_size == then->st_size &&
                 now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
                 now.st_mtim.tv_nsec == then->st_mtim.tv_nsec;
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum p2p_err
@@ -63,4 +64,24 @@ p2p_fd_close(int *fd)
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+}
+
+bool
+p2p_stat_is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool
+is_same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool
+p2p_stat_is_unchanged(const struct stat *before, const struct stat *now)
+{
+    return p2p_stat_is_same_file(before, now) && before->st_size == now->st_size &&
+           is_same_time(&before->st_mtim, &now->st_mtim) &&
+           is_same_time(&before->st_ctim, &now->st_ctim);
 }

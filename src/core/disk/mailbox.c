@@ -256,9 +256,9 @@ public_file(const struct visit *v, const struct p2p_mailbox_note *note,
 
     if (p2p_path_place_open(v->root, note->name, false, &place) == P2P_OK &&
         fstatat(place.dir, place.leaf, &now, AT_SYMLINK_NOFOLLOW) == 0)
-        standing = now.st_ino == st->st_ino && now.st_dev == st->st_dev ? SAME_FILE
-                   : S_ISREG(now.st_mode) && now.st_size == 0           ? EMPTY
-                                                                        : OTHER;
+        standing = p2p_stat_is_same_file(&now, st)            ? SAME_FILE
+                   : S_ISREG(now.st_mode) && now.st_size == 0 ? EMPTY
+                                                              : OTHER;
     p2p_path_place_close(&place);
     return standing;
 }

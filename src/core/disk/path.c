@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/disk/path_internal.h"
+#include "p2p/io.h"
 #include "p2p/limits.h"
 
 static atomic_bool openat2_is_missing;
@@ -278,7 +279,7 @@ p2p_root_is_in_place(const struct p2p_root *root)
         return false;
     if (stat(root->path, &there) != 0)
         return errno != ENOENT && errno != ENOTDIR;
-    return held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+    return p2p_stat_is_same_file(&held, &there);
 }
 
 enum p2p_err

@@ -177,7 +177,7 @@ leads_to(const char *path, int dir)
     struct stat held, there;
 
     return fstat(dir, &held) == 0 && stat(path, &there) == 0 &&
-           held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+           p2p_stat_is_same_file(&held, &there);
 }
 
 /* The path of the open `dir`, which is a private directory of `root`. The system tells

@@ -244,7 +244,7 @@ is_another(const char *path, int fd)
     struct stat now, then;
 
     return stat(path, &now) == 0 && S_ISDIR(now.st_mode) && fstat(fd, &then) == 0 &&
-           (now.st_dev != then.st_dev || now.st_ino != then.st_ino);
+           !p2p_stat_is_same_file(&now, &then);
 }
 
 bool

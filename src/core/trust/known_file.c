@@ -21,6 +21,7 @@
 
 #include "core/trust/identity_internal.h"
 #include "p2p/bytes.h"
+#include "p2p/io.h"
 #include "p2p/log.h"
 
 #define KNOWN_FILE    "known_peers"
@@ -267,16 +268,6 @@ add_lines(struct p2p_known *known, char *text, size_t len)
     return err;
 }
 
-static bool
-is_same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
-           a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
 void
 p2p_known_clear(struct p2p_known *known)
 {
@@ -295,7 +286,7 @@ p2p_known_load(int dir, struct p2p_known *known)
 
     if (fstatat(dir, KNOWN_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
         return p2p_err_from_errno(errno);
-    if (is_same_file(&st, &known->file))
+    if (p2p_stat_is_unchanged(&st, &known->file))
         return P2P_OK;
     err = read_file(dir, &text, &len, &fresh.file);
     if (!err)

@@ -10,6 +10,7 @@
 #include "p2p/bytes.h"
 #include "p2p/grants.h"
 #include "p2p/guardian.h"
+#include "p2p/io.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
@@ -76,16 +77,6 @@ open_list(const char *path)
     return in;
 }
 
-static bool
-is_same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
-           a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
 static void
 set_list(struct access *a, struct p2p_id *ids, size_t count, const struct stat *st)
     P2P_REQUIRES(access_lock)
@@ -102,7 +93,7 @@ static bool
 look_up(struct access *a, const struct stat *st, const struct p2p_id *id, bool *found)
 {
     p2p_lock(&a->lock);
-    bool is_current = is_same_file(st, &a->read);
+    bool is_current = p2p_stat_is_unchanged(st, &a->read);
     for (size_t i = 0; is_current && id != NULL && i < a->count && !*found; i++)
         *found = p2p_id_equal(&a->ids[i], id);
     p2p_unlock(&a->lock);
