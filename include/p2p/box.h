@@ -54,6 +54,27 @@ P2P_MUST_CHECK enum p2p_err p2p_box_read(struct p2p_discovery *d, size_t registr
                                          uint64_t *after, p2p_box_visit *visit,
                                          void *arg);
 
+/* A box for the answer to a call, at one registry. The caller sets the first members;
+ * all is borrowed. */
+struct p2p_answer_box {
+    struct p2p_discovery *discovery;
+    size_t registry;
+    struct p2p_box_number number; /* random */
+    const struct p2p_stop *stop;
+    p2p_box_visit *take; /* sets `is_answered` if the message is the answer */
+    void *arg;
+    bool is_answered;
+    uint64_t after; /* the message to ask for next */
+};
+/* Makes the box, and learns the registry's time. An address has few such boxes, and
+ * those that are left from before end after a minute: while there are too many, tries
+ * again for so long. RATE_LIMITED: there are still too many; CANCELLED. */
+P2P_MUST_CHECK enum p2p_err p2p_answer_box_make(struct p2p_answer_box *box,
+                                                uint64_t patience_ms);
+/* Reads until the answer has come. TIMEOUT: it has not, although a peer that is there
+ * would have had time; CANCELLED. */
+P2P_MUST_CHECK enum p2p_err p2p_answer_box_wait(struct p2p_answer_box *box);
+
 /* Ends the box for answers with this number: nobody reads there any longer. Without it,
  * the registry keeps it for a minute, and has few of them for each address. Best
  * effort, and quick: older registries do not know it. */

@@ -2,7 +2,6 @@
 
 #include <cjson/cJSON.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +24,6 @@ enum {
     WAIT_S = 10,
     ANSWER_MS = 60000,
     BOX_MS = 70000,
-    BOX_PAUSE_MS = 3000,
 };
 
 /* ---- what is kept ---- */
@@ -176,7 +174,7 @@ struct asking {
     struct pickup *pickup;
     struct p2p_discovery *discovery;
     const struct pickup_options *opt;
-    char box[P2P_BOX_TEXT]; /* the receiver's */
+    struct p2p_answer_box box; /* the receiver's */
     char *claim;
     bool is_wrong;
     enum p2p_err err;
@@ -233,40 +231,24 @@ make_claim(struct p2p_identity *identity)
     return text;
 }
 
-/* The receiver's own box, before the number is claimed: an address has few of them, and
- * those that are left from before end after a minute. */
 static enum p2p_err
-make_box(struct asking *a, uint64_t *after)
+talk(struct asking *a)
 {
-    const struct p2p_box_wait look = {.box = a->box, .stop = a->opt->stop};
-    struct pollfd on = {.fd = p2p_stop_fd(a->opt->stop), .events = POLLIN};
-    uint64_t end_ms = p2p_now_ms() + BOX_MS;
-    enum p2p_err err;
-
-    while ((err = p2p_box_read(a->discovery, 0, &look, after, take, a)) ==
-               P2P_ERR_RATE_LIMITED &&
-           p2p_now_ms() < end_ms)
-        if (poll(&on, 1, BOX_PAUSE_MS) > 0)
-            return P2P_ERR_CANCELLED;
-    return err;
-}
-
-static enum p2p_err
-talk(struct asking *a, uint64_t *after)
-{
+    char box[P2P_BOX_TEXT];
     const struct p2p_box_wait wait = {
-        .box = a->box, .wait_s = WAIT_S, .stop = a->opt->stop};
+        .box = box, .wait_s = WAIT_S, .stop = a->opt->stop};
     char *hello = p2p_exchange_hello(&a->pickup->exchange);
     uint64_t end_ms = p2p_now_ms() + ANSWER_MS;
     enum p2p_err err = post(a, hello);
 
     free(hello);
+    p2p_box_of_number(&a->box.number, box);
     while (err == P2P_OK && a->pickup->offer == NULL && !a->is_wrong) {
         if (p2p_now_ms() >= end_ms)
             return P2P_ERR_TIMEOUT;
         if (p2p_stop_is_set(a->opt->stop))
             return P2P_ERR_CANCELLED;
-        err = p2p_box_read(a->discovery, 0, &wait, after, take, a);
+        err = p2p_box_read(a->discovery, 0, &wait, &a->box.after, take, a);
         if (err == P2P_OK)
             err = a->err;
     }
@@ -280,24 +262,25 @@ ask_at(struct pickup *p, const char *url, const struct pickup_options *opt,
 {
     const char *const urls[] = {url};
     struct asking a = {.pickup = p, .opt = opt};
-    struct p2p_box_number box, reply = {{0}};
-    uint64_t after = 0;
+    struct p2p_box_number box;
     enum p2p_err err = p2p_discovery_open(urls, 1, opt->timeout_ms, &a.discovery);
 
+    a.box = (struct p2p_answer_box){
+        .discovery = a.discovery, .stop = opt->stop, .take = take, .arg = &a};
     if (err == P2P_OK)
-        err = p2p_random(&reply, sizeof(reply));
-    p2p_box_of_number(&reply, a.box);
+        err = p2p_random(&a.box.number, sizeof(a.box.number));
+    /* Before the number is claimed: there may be too many boxes. */
     if (err == P2P_OK)
-        err = make_box(&a, &after);
+        err = p2p_answer_box_make(&a.box, BOX_MS);
     if (err == P2P_OK)
         err = p2p_box_of_code(a.discovery, 0, p->code.number, opt->stop, &box);
     if (err == P2P_OK)
         err = p2p_exchange_begin(&p->exchange, P2P_EXCHANGE_RECEIVER, &p->code, &box,
-                                 &reply);
+                                 &a.box.number);
     if (err == P2P_OK && (a.claim = make_claim(opt->identity)) == NULL)
         err = P2P_ERR_NOMEM;
     if (err == P2P_OK)
-        err = talk(&a, &after);
+        err = talk(&a);
     snprintf(p->url, sizeof(p->url), "%s", url);
     *is_wrong = a.is_wrong;
     cJSON_free(a.claim);

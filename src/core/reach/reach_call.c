@@ -10,12 +10,6 @@
 #include "p2p/net.h"
 #include "p2p/reach.h"
 
-enum {
-    ANSWER_MS = 12000,
-    WAIT_S = 10,
-    POLL_PAUSE_S = 1,
-};
-
 /* One call at one registry. */
 struct calling {
     const struct p2p_reach *reach;
@@ -25,7 +19,7 @@ struct calling {
     struct p2p_call call, answer;
     struct p2p_channel_port *port; /* NULL: without a channel */
     bool has_box;                  /* for the answer */
-    bool is_answered;
+    struct p2p_answer_box box;
 };
 
 /* Only the peer that was called, for this session, now. */
@@ -36,7 +30,7 @@ take_answer(void *arg, const char *text, size_t len)
     uint64_t now_s = p2p_discovery_time_s(c->reach->discovery, c->registry);
     struct p2p_call answer;
 
-    if (c->is_answered || p2p_call_parse(text, len, &answer) != P2P_OK ||
+    if (c->box.is_answered || p2p_call_parse(text, len, &answer) != P2P_OK ||
         answer.type != P2P_CALL_ANSWER || !p2p_id_equal(&answer.from, c->peer) ||
         !p2p_id_equal(&answer.to, p2p_identity_id(c->reach->identity)) ||
         memcmp(&answer.session, &c->call.session, sizeof(answer.session)) != 0)
@@ -45,7 +39,7 @@ take_answer(void *arg, const char *text, size_t len)
     if (p2p_call_check(&answer, now_s) != P2P_OK)
         return;
     c->answer = answer;
-    c->is_answered = true;
+    c->box.is_answered = true;
 }
 
 static enum p2p_err
@@ -79,40 +73,20 @@ post(struct calling *c, const struct p2p_stop *stop)
     return err;
 }
 
-static enum p2p_err
-wait_for_answer(struct calling *c, struct p2p_box_wait *wait, uint64_t *after)
-{
-    uint64_t end = p2p_now_ms() + ANSWER_MS;
-    enum p2p_err err = P2P_OK;
-
-    wait->wait_s = WAIT_S;
-    while (err == P2P_OK && !c->is_answered && p2p_now_ms() < end &&
-           !p2p_stop_is_set(wait->stop)) {
-        err =
-            p2p_box_read(c->reach->discovery, c->registry, wait, after, take_answer, c);
-        wait->wait_s = POLL_PAUSE_S;
-    }
-    if (p2p_stop_is_set(wait->stop))
-        return P2P_ERR_CANCELLED;
-    if (err != P2P_OK)
-        return err;
-    return c->is_answered ? P2P_OK : P2P_ERR_TIMEOUT;
-}
-
 /* NOT_FOUND: the peer has no box there. */
 static enum p2p_err
 call_at(struct calling *c, const struct p2p_stop *stop)
 {
-    char box[P2P_BOX_TEXT];
-    struct p2p_box_wait wait = {.box = box, .stop = stop};
-    uint64_t after = 0;
     enum p2p_err err = p2p_random(&c->call.reply, sizeof(c->call.reply));
 
-    p2p_box_of_number(&c->call.reply, box);
-    /* Makes the box for the answer, and tells the registry's time. */
+    c->box = (struct p2p_answer_box){.discovery = c->reach->discovery,
+                                     .registry = c->registry,
+                                     .number = c->call.reply,
+                                     .stop = stop,
+                                     .take = take_answer,
+                                     .arg = c};
     if (err == P2P_OK)
-        err = p2p_box_read(c->reach->discovery, c->registry, &wait, &after, take_answer,
-                           c);
+        err = p2p_answer_box_make(&c->box, 0);
     c->has_box = err == P2P_OK || err == P2P_ERR_CANCELLED;
     if (err == P2P_OK && c->reach->wish != P2P_WISH_RELAY)
         c->port = p2p_gather(c->reach->discovery, c->registry, stop);
@@ -120,7 +94,7 @@ call_at(struct calling *c, const struct p2p_stop *stop)
         err = make_call(c);
     if (err == P2P_OK)
         err = post(c, stop);
-    return err == P2P_OK ? wait_for_answer(c, &wait, &after) : err;
+    return err == P2P_OK ? p2p_answer_box_wait(&c->box) : err;
 }
 
 /* A wish for one kind of way leaves no choice. */

@@ -1,6 +1,5 @@
 /* The guest's side of a link: a call with the link's MAC, the answer to it, and the
  * channel that follows (PROTOCOL.md, "Links"). */
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,14 +9,7 @@
 #include "p2p/log.h"
 #include "p2p/reach.h"
 
-enum {
-    ANSWER_MS = 12000,
-    CHANNEL_MS = 15000,
-    WAIT_S = 10,
-    POLL_PAUSE_S = 1,
-    BOX_MS = 70000,
-    BOX_PAUSE_MS = 3000,
-};
+enum { CHANNEL_MS = 15000, BOX_MS = 70000 };
 
 /* One call at one registry. */
 struct visiting {
@@ -26,7 +18,7 @@ struct visiting {
     struct p2p_guest_call call;
     struct p2p_id peer;
     struct p2p_call_channel answer;
-    bool is_answered;
+    struct p2p_answer_box box;
     struct p2p_channel_port *port;
 };
 
@@ -36,8 +28,8 @@ take_answer(void *arg, const char *text, size_t len)
 {
     struct visiting *v = arg;
 
-    if (!v->is_answered)
-        v->is_answered =
+    if (!v->box.is_answered)
+        v->box.is_answered =
             p2p_guest_answer_parse(text, len, &v->call, &v->reach->visit->keys,
                                    &v->peer, &v->answer) == P2P_OK;
 }
@@ -62,60 +54,25 @@ post(struct visiting *v, const struct p2p_stop *stop)
 }
 
 static enum p2p_err
-wait_for_answer(struct visiting *v, struct p2p_box_wait *wait, uint64_t *after)
-{
-    uint64_t end_ms = p2p_now_ms() + ANSWER_MS;
-    enum p2p_err err = P2P_OK;
-
-    wait->wait_s = WAIT_S;
-    while (err == P2P_OK && !v->is_answered && p2p_now_ms() < end_ms &&
-           !p2p_stop_is_set(wait->stop)) {
-        err =
-            p2p_box_read(v->reach->discovery, v->registry, wait, after, take_answer, v);
-        wait->wait_s = POLL_PAUSE_S;
-    }
-    if (p2p_stop_is_set(wait->stop))
-        return P2P_ERR_CANCELLED;
-    if (err != P2P_OK)
-        return err;
-    return v->is_answered ? P2P_OK : P2P_ERR_TIMEOUT;
-}
-
-/* Makes the box for the answer, and learns the registry's time. An address has few such
- * boxes, and those that are left from before end after a minute. */
-static enum p2p_err
-make_box(struct visiting *v, const struct p2p_box_wait *look, uint64_t *after)
-{
-    struct pollfd on = {.fd = p2p_stop_fd(look->stop), .events = POLLIN};
-    uint64_t end_ms = p2p_now_ms() + BOX_MS;
-    enum p2p_err err;
-
-    while ((err = p2p_box_read(v->reach->discovery, v->registry, look, after,
-                               take_answer, v)) == P2P_ERR_RATE_LIMITED &&
-           p2p_now_ms() < end_ms)
-        if (poll(&on, 1, BOX_PAUSE_MS) > 0)
-            return P2P_ERR_CANCELLED;
-    return err;
-}
-
-static enum p2p_err
 call_at(struct visiting *v, const struct p2p_stop *stop)
 {
-    char box[P2P_BOX_TEXT];
-    struct p2p_box_wait wait = {.box = box, .stop = stop};
-    uint64_t after = 0;
     enum p2p_err err = p2p_random(&v->call.reply, sizeof(v->call.reply));
 
     if (err == P2P_OK)
         err = p2p_random(&v->call.session, sizeof(v->call.session));
-    p2p_box_of_number(&v->call.reply, box);
+    v->box = (struct p2p_answer_box){.discovery = v->reach->discovery,
+                                     .registry = v->registry,
+                                     .number = v->call.reply,
+                                     .stop = stop,
+                                     .take = take_answer,
+                                     .arg = v};
     if (err == P2P_OK)
-        err = make_box(v, &wait, &after);
+        err = p2p_answer_box_make(&v->box, BOX_MS);
     if (err == P2P_OK) {
         v->port = p2p_gather(v->reach->discovery, v->registry, stop);
         err = v->port != NULL ? post(v, stop) : P2P_ERR_BUSY;
     }
-    return err == P2P_OK ? wait_for_answer(v, &wait, &after) : err;
+    return err == P2P_OK ? p2p_answer_box_wait(&v->box) : err;
 }
 
 static enum p2p_err
@@ -151,7 +108,7 @@ p2p_reach_visit(const struct p2p_reach *reach, const struct p2p_stop *stop,
             err = open_channel(&v, stop, out);
         p2p_channel_port_close(v.port);
         v.port = NULL;
-        if (err == P2P_OK || v.is_answered)
+        if (err == P2P_OK || v.box.is_answered)
             break;
     }
     p2p_wipe(&v, sizeof(v));
