@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "p2p/err.h"
 
@@ -46,6 +47,14 @@ P2P_MUST_CHECK enum p2p_err p2p_name_numbered(const char *name, unsigned number,
  * NAME if nothing is left. */
 P2P_MUST_CHECK enum p2p_err p2p_name_safe(const char *name, size_t part_max, bool ascii,
                                           char *out);
+
+/* The folder in which the files of an offer stand (`p2p send`), from its number:
+ * "sent-1a2b3c4d/". Returns out. */
+#define P2P_NAME_SENT_LEN 14
+const char *p2p_name_sent(uint32_t offer, char out[P2P_NAME_SENT_LEN + 1]);
+/* The length of such a folder at the beginning of a name; 0: it has none, or is the
+ * folder alone. */
+size_t p2p_name_sent_len(const char *name);
 
 #ifdef __cplusplus
 }

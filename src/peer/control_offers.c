@@ -12,6 +12,7 @@
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
 #include "p2p/link.h"
+#include "p2p/name.h"
 #include "p2p/public_url.h"
 #include "p2p/tree.h"
 #include "peer/control.h"
@@ -40,7 +41,7 @@ number_of(const cJSON *request, uint32_t *out)
 
     if (!hex_of(request, "offer", b, sizeof(b)))
         return false;
-    *out = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+    *out = p2p_load_u32(b);
     return true;
 }
 
@@ -332,7 +333,7 @@ control_offer_status(void *arg, const cJSON *request, cJSON *answer, char *why,
     const struct control_view *view = arg;
     struct links_counts counts;
     struct upload *list;
-    char prefix[32];
+    char prefix[P2P_NAME_SENT_LEN + 1];
     uint32_t number;
     enum p2p_err err;
 
@@ -345,12 +346,12 @@ control_offer_status(void *arg, const cJSON *request, cJSON *answer, char *why,
         put_link(answer, &counts);
     if ((list = calloc(UPLOADS_LOOKED_AT, sizeof(*list))) == NULL)
         return P2P_ERR_NOMEM;
-    snprintf(prefix, sizeof(prefix), "sent-%08x/", number);
+    p2p_name_sent(number, prefix);
     size_t n = uploads_list(view->uploads, list, UPLOADS_LOOKED_AT, p2p_now_ms());
     cJSON *array = cJSON_AddArrayToObject(answer, "uploads");
     for (size_t i = 0; i < n; i++)
-        if (strncmp(list[i].name, prefix, strlen(prefix)) == 0)
-            put_upload(array, &list[i], strlen(prefix));
+        if (strncmp(list[i].name, prefix, P2P_NAME_SENT_LEN) == 0)
+            put_upload(array, &list[i], P2P_NAME_SENT_LEN);
     free(list);
     return P2P_OK;
 }

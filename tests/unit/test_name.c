@@ -259,6 +259,33 @@ long_folders_leave_no_room(void **state)
     }
 }
 
+static void
+sent_files_have_a_folder(void **state)
+{
+    static const char *const others[] = {
+        "",
+        "sent-",
+        "sent-/a",
+        "sent-1a2b3c4d",
+        "sent-1a2b3c4d/",
+        "sent-1a2b3c4/a",
+        "sent-1a2b3c4d5/a",
+        "sent-1A2B3C4D/a",
+        "sent-1a2b3c4g/a",
+        "Sent-1a2b3c4d/a",
+        "x/sent-1a2b3c4d/a",
+    };
+    char folder[P2P_NAME_SENT_LEN + 1];
+
+    (void)state;
+    assert_string_equal(p2p_name_sent(0x1a2b3c4d, folder), "sent-1a2b3c4d/");
+    assert_string_equal(p2p_name_sent(7, folder), "sent-00000007/");
+    assert_int_equal(p2p_name_sent_len("sent-00000007/a/b"), P2P_NAME_SENT_LEN);
+    assert_int_equal(p2p_name_sent_len("sent-ffffffff/x"), P2P_NAME_SENT_LEN);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_int_equal(p2p_name_sent_len(others[i]), 0);
+}
+
 int
 main(void)
 {
@@ -272,6 +299,7 @@ main(void)
         cmocka_unit_test(a_usable_name_is_cut_before_its_extension),
         cmocka_unit_test(random_bytes_become_usable),
         cmocka_unit_test(long_folders_leave_no_room),
+        cmocka_unit_test(sent_files_have_a_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

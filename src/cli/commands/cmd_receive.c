@@ -17,6 +17,7 @@
 #include "cli/send/visit.h"
 #include "p2p/bytes.h"
 #include "p2p/links.h"
+#include "p2p/name.h"
 
 enum { ITEMS_MAX = 64, ADDRESSES_MAX = 9, ANSWER_MAX = 16 };
 
@@ -51,7 +52,7 @@ struct receive_command {
     struct item items[ITEMS_MAX];
     size_t count, more; /* more: of a link, beyond these */
     struct p2p_id peer;
-    char number[16];
+    char folder[P2P_NAME_SENT_LEN + 1]; /* of the offer, at the sender */
     struct p2p_source_spec source;
     bool was_known;
     /* One download. */
@@ -168,7 +169,7 @@ read_files(struct receive_command *c)
     if (peer == NULL || p2p_hex_parse(peer, c->peer.b, sizeof(c->peer.b)) != P2P_OK ||
         number == NULL || p2p_hex_parse(number, parsed, sizeof(parsed)) != P2P_OK)
         return false;
-    p2p_hex_format(parsed, sizeof(parsed), c->number);
+    p2p_name_sent(p2p_load_u32(parsed), c->folder);
     return read_addresses(c);
 }
 
@@ -347,7 +348,7 @@ download(struct receive_command *c, const struct item *item)
                           .stop = c->stop,
                           .output = &c->output};
 
-    snprintf(name, sizeof(name), "sent-%s/%s", c->number, item->name);
+    snprintf(name, sizeof(name), "%s%s", c->folder, item->name);
     return get_one(&one, &opt);
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/print/print.h"
 #include "p2p/clock.h"
+#include "p2p/name.h"
 #include "p2p/path.h"
 #include "p2p/vault.h"
 
@@ -67,27 +68,13 @@ add_folder(void *arg, const char *name)
     return P2P_OK;
 }
 
-/* Length of "sent-1a2b3c4d/", the folder in which `p2p send` puts its files; 0: the
- * name has none. */
-static size_t
-prefix_of(const char *name)
-{
-    static const char begin[] = "sent-";
-    size_t len = strlen(begin);
-
-    if (strncmp(name, begin, len) != 0)
-        return 0;
-    len += strspn(name + len, "0123456789abcdef");
-    return name[len] == '/' && name[len + 1] != '\0' ? len + 1 : 0;
-}
-
 /* Removes the folder of the offer from all names, if all of them are in the same one.
  * Otherwise two files could get the same name. */
 static void
 drop_prefix(struct visit *v)
 {
     const char *first = v->count > 0 ? v->files[0].name : "";
-    size_t len = prefix_of(first);
+    size_t len = p2p_name_sent_len(first);
 
     for (size_t i = 0; i < v->count; i++)
         if (strncmp(v->files[i].name, first, len) != 0)

@@ -12,6 +12,7 @@
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "p2p/lock.h"
+#include "p2p/name.h"
 #include "p2p/tree.h"
 
 struct file {
@@ -187,10 +188,11 @@ offers_begin(struct offers *o, uint32_t number)
 static enum p2p_err
 make_name(uint32_t number, const char *name, bool is_folder, char **out)
 {
+    char folder[P2P_NAME_SENT_LEN + 1];
     size_t len;
 
     *out = NULL;
-    if (asprintf(out, "sent-%08x/%s", number, name) < 0) {
+    if (asprintf(out, "%s%s", p2p_name_sent(number, folder), name) < 0) {
         *out = NULL;
         return P2P_ERR_NOMEM;
     }
