@@ -254,7 +254,11 @@ struct p2p_download_pieces {
         uint64_t pieces;
     } senders[P2P_DOWNLOAD_SENDERS_MAX];
 };
+/* Copies what is known of the pieces; all zero: nothing. */
 void p2p_download_pieces(struct p2p_download *dl, struct p2p_download_pieces *out);
+/* The place of a device among `*count` senders, added if there is room; -1: none. */
+int p2p_download_sender(struct p2p_download_sender senders[P2P_DOWNLOAD_SENDERS_MAX],
+                        unsigned *count, const struct p2p_id *id);
 
 #ifdef __cplusplus
 }

@@ -62,19 +62,28 @@ p2p_dl_senders_clear(struct p2p_download *dl)
     dl->file->senders = (struct dl_senders){0};
 }
 
+int
+p2p_download_sender(struct p2p_download_sender senders[P2P_DOWNLOAD_SENDERS_MAX],
+                    unsigned *count, const struct p2p_id *id)
+{
+    unsigned i = 0;
+
+    while (i < *count && !p2p_id_equal(&senders[i].id, id))
+        i++;
+    if (i == P2P_DOWNLOAD_SENDERS_MAX)
+        return -1;
+    if (i == *count)
+        senders[(*count)++] = (struct p2p_download_sender){.id = *id};
+    return (int)i;
+}
+
 /* The number of a device, from 1; NOBODY: there is no room for another one. */
 static unsigned
 number_of(struct dl_senders *s, const struct p2p_id *id)
 {
-    unsigned i = 0;
+    int at = p2p_download_sender(s->at, &s->count, id);
 
-    while (i < s->count && !p2p_id_equal(&s->at[i].id, id))
-        i++;
-    if (i == P2P_DOWNLOAD_SENDERS_MAX)
-        return NOBODY;
-    if (i == s->count)
-        s->at[s->count++] = (struct p2p_download_sender){.id = *id};
-    return i + 1;
+    return at >= 0 ? (unsigned)at + 1 : NOBODY;
 }
 
 void

@@ -22,21 +22,6 @@ ui_pieces_of(struct p2p_download *dl)
     return NULL;
 }
 
-/* The place of the device in `now`, added if there is room; -1: there is none. */
-static int8_t
-place_of(struct p2p_download_pieces *now, const struct p2p_id *id)
-{
-    unsigned i = 0;
-
-    while (i < now->sender_count && !p2p_id_equal(&now->senders[i].id, id))
-        i++;
-    if (i == P2P_DOWNLOAD_SENDERS_MAX)
-        return -1;
-    if (i == now->sender_count)
-        now->senders[now->sender_count++] = (struct p2p_download_sender){.id = *id};
-    return (int8_t)i;
-}
-
 void
 ui_pieces_add(struct p2p_download_pieces *now, const struct p2p_download_pieces *before)
 {
@@ -45,7 +30,8 @@ ui_pieces_add(struct p2p_download_pieces *now, const struct p2p_download_pieces 
     if (before == NULL || before->count != now->count || before->size != now->size)
         return;
     for (unsigned i = 0; i < before->sender_count; i++) {
-        place[i] = place_of(now, &before->senders[i].id);
+        place[i] = (int8_t)p2p_download_sender(now->senders, &now->sender_count,
+                                               &before->senders[i].id);
         if (place[i] >= 0)
             now->senders[place[i]].pieces += before->senders[i].pieces;
     }
