@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/commands/commands.h"
+#include "p2p/array.h"
 #include "p2p/bytes.h"
 #include "p2p/journal.h"
 #include "p2p/path.h"
@@ -35,15 +36,11 @@ add(void *arg, const struct p2p_unfinished *unfinished)
 {
     struct list *list = arg;
 
-    if (list->count == list->room) {
-        size_t room = list->room > 0 ? 2 * list->room : 16;
-        void *at = realloc(list->at, room * sizeof(*list->at));
-        list->is_short |= at == NULL;
-        if (at == NULL)
-            return;
-        list->at = at;
-        list->room = room;
-    }
+    void *at = p2p_array_room(list->at, list->count, &list->room, sizeof(*list->at));
+    list->is_short |= at == NULL;
+    if (at == NULL)
+        return;
+    list->at = at;
     list->at[list->count++] = *unfinished;
 }
 

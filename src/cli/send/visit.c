@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/print/print.h"
+#include "p2p/array.h"
 #include "p2p/clock.h"
 #include "p2p/name.h"
 #include "p2p/path.h"
@@ -18,31 +19,18 @@ enum {
 /* ---- the list ---- */
 
 static enum p2p_err
-grow(void **array, size_t count, size_t size)
-{
-    void *larger;
-
-    if (count >= FILES_MAX)
-        return P2P_ERR_TOO_LARGE;
-    if ((count & (count - 1)) != 0)
-        return P2P_OK;
-    larger = realloc(*array, (count > 0 ? 2 * count : 1) * size);
-    if (larger == NULL)
-        return P2P_ERR_NOMEM;
-    *array = larger;
-    return P2P_OK;
-}
-
-static enum p2p_err
 add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
 {
     struct visit *v = arg;
+    struct p2p_wanted *grown;
     char *copy;
-    enum p2p_err err = grow((void **)&v->files, v->count, sizeof(*v->files));
 
-    if (err != P2P_OK)
-        return err;
-    if ((copy = strdup(name)) == NULL)
+    if (v->count >= FILES_MAX)
+        return P2P_ERR_TOO_LARGE;
+    grown = p2p_array_room(v->files, v->count, &v->file_room, sizeof(*grown));
+    if (grown != NULL)
+        v->files = grown;
+    if (grown == NULL || (copy = strdup(name)) == NULL)
         return P2P_ERR_NOMEM;
     v->files[v->count++] = (struct p2p_wanted){.name = copy,
                                                .save_as = copy,
@@ -57,10 +45,15 @@ static enum p2p_err
 add_folder(void *arg, const char *name)
 {
     struct visit *v = arg;
-    enum p2p_err err = grow((void **)&v->folders, v->folder_count, sizeof(char *));
+    char **grown;
 
-    if (err != P2P_OK)
-        return err;
+    if (v->folder_count >= FILES_MAX)
+        return P2P_ERR_TOO_LARGE;
+    grown =
+        p2p_array_room(v->folders, v->folder_count, &v->folder_room, sizeof(*grown));
+    if (grown == NULL)
+        return P2P_ERR_NOMEM;
+    v->folders = grown;
     if ((v->folders[v->folder_count] = strdup(name)) == NULL)
         return P2P_ERR_NOMEM;
     v->folders[v->folder_count][strlen(name) - 1] = '\0';

@@ -18,9 +18,9 @@ struct visit {
     struct p2p_reach reach; /* borrows both */
     struct p2p_welcome welcome;
     struct p2p_wanted *files; /* owned, and their names */
-    size_t count;
+    size_t count, file_room;
     char **folders; /* owned: empty ones, without the last slash */
-    size_t folder_count;
+    size_t folder_count, folder_room;
     uint64_t size;
 };
 

@@ -10,6 +10,7 @@
 #include "core/base/libc.h"
 #include "core/disk/mailbox_note.h"
 #include "core/disk/path_internal.h"
+#include "p2p/array.h"
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "p2p/log.h"
@@ -358,14 +359,10 @@ struct ids {
 static enum p2p_err
 add_id(struct ids *ids, const char *name)
 {
-    if (ids->count == ids->cap) {
-        size_t cap = ids->cap * 2 + 16;
-        void *grown = realloc(ids->at, cap * sizeof(*ids->at));
-        if (grown == NULL)
-            return P2P_ERR_NOMEM;
-        ids->at = grown;
-        ids->cap = cap;
-    }
+    void *grown = p2p_array_room(ids->at, ids->count, &ids->cap, sizeof(*ids->at));
+    if (grown == NULL)
+        return P2P_ERR_NOMEM;
+    ids->at = grown;
     snprintf(ids->at[ids->count++], sizeof(*ids->at), "%.*s", P2P_MAILBOX_ID_LEN, name);
     return P2P_OK;
 }

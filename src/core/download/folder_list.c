@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/download/folder.h"
+#include "p2p/array.h"
 
 /* `save_as` may be NULL. */
 static enum p2p_err
@@ -12,14 +13,11 @@ add(struct folder *f, const struct p2p_wanted *wanted)
 {
     if (f->count == FOLDER_FILES_MAX)
         return P2P_ERR_TOO_LARGE;
-    if (f->count == f->room) {
-        size_t room = f->room > 0 ? 2 * f->room : 256;
-        struct folder_file *files = realloc(f->files, room * sizeof(*files));
-        if (files == NULL)
-            return P2P_ERR_NOMEM;
-        f->files = files;
-        f->room = room;
-    }
+    struct folder_file *files =
+        p2p_array_room(f->files, f->count, &f->room, sizeof(*files));
+    if (files == NULL)
+        return P2P_ERR_NOMEM;
+    f->files = files;
     struct folder_file *file = &f->files[f->count];
     *file = (struct folder_file){.name = strdup(wanted->name),
                                  .root = wanted->root,

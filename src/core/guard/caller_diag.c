@@ -12,6 +12,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "p2p/array.h"
 #include "p2p/io.h"
 
 #ifndef IPPROTO_MPTCP
@@ -216,17 +217,14 @@ p2p_caller_find_socket(const struct sockaddr *local, const struct sockaddr *remo
 enum p2p_err
 p2p_caller_add_inode(struct p2p_caller_inodes *inodes, uint64_t inode)
 {
-    if (inodes->count == inodes->cap) {
-        size_t cap = inodes->cap != 0 ? inodes->cap * 2 : 64;
-        uint64_t *at;
+    uint64_t *at;
 
-        if (inodes->count >= LISTENERS_MAX)
-            return P2P_ERR_TOO_LARGE;
-        if ((at = realloc(inodes->at, cap * sizeof(*at))) == NULL)
-            return P2P_ERR_NOMEM;
-        inodes->at = at;
-        inodes->cap = cap;
-    }
+    if (inodes->count >= LISTENERS_MAX)
+        return P2P_ERR_TOO_LARGE;
+    at = p2p_array_room(inodes->at, inodes->count, &inodes->cap, sizeof(*at));
+    if (at == NULL)
+        return P2P_ERR_NOMEM;
+    inodes->at = at;
     inodes->at[inodes->count++] = inode;
     return P2P_OK;
 }

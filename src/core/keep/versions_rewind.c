@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "core/keep/versions_internal.h"
+#include "p2p/array.h"
 #include "p2p/io.h"
 
 struct names {
@@ -15,14 +16,11 @@ struct names {
 static enum p2p_err
 add_name(struct names *names, const char *name)
 {
-    if (names->count == names->room) {
-        size_t room = names->room * 2 + 64;
-        char **grown = realloc(names->at, room * sizeof(*grown));
-        if (grown == NULL)
-            return P2P_ERR_NOMEM;
-        names->at = grown;
-        names->room = room;
-    }
+    char **grown =
+        p2p_array_room(names->at, names->count, &names->room, sizeof(*grown));
+    if (grown == NULL)
+        return P2P_ERR_NOMEM;
+    names->at = grown;
     names->at[names->count] = strdup(name != NULL ? name : "");
     return names->at[names->count++] != NULL ? P2P_OK : P2P_ERR_NOMEM;
 }

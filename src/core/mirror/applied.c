@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/mirror/mirror_internal.h"
+#include "p2p/array.h"
 
 struct p2p_applied {
     sqlite3 *db;
@@ -161,15 +162,13 @@ p2p_applied_load(struct p2p_applied *a, struct p2p_applied_list *out)
 
     *out = (struct p2p_applied_list){.count = 0};
     while (err == P2P_OK && (err = p2p_sqlite_next(stmt, &row)) == P2P_OK && row) {
-        if (out->count == room) {
-            room = room * 2 + 64;
-            struct p2p_applied_file *grown = realloc(out->at, room * sizeof(*grown));
-            if (grown == NULL) {
-                err = P2P_ERR_NOMEM;
-                break;
-            }
-            out->at = grown;
+        struct p2p_applied_file *grown =
+            p2p_array_room(out->at, out->count, &room, sizeof(*grown));
+        if (grown == NULL) {
+            err = P2P_ERR_NOMEM;
+            break;
         }
+        out->at = grown;
         if ((err = read_row(stmt, &out->at[out->count])) == P2P_OK)
             out->count++;
     }

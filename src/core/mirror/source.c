@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/mirror/mirror_internal.h"
+#include "p2p/array.h"
 #include "p2p/clock.h"
 #include "p2p/discovery.h"
 #include "p2p/mdns.h"
@@ -127,14 +128,11 @@ p2p_mirror_add_file(struct p2p_mirror_source *s, const struct p2p_mirror_file *f
 {
     if (s->count == FILES_MAX)
         return P2P_ERR_TOO_LARGE;
-    if (s->count == s->room) {
-        size_t room = s->room * 2 + 256;
-        struct p2p_mirror_file *grown = realloc(s->files, room * sizeof(*grown));
-        if (grown == NULL)
-            return P2P_ERR_NOMEM;
-        s->files = grown;
-        s->room = room;
-    }
+    struct p2p_mirror_file *grown =
+        p2p_array_room(s->files, s->count, &s->room, sizeof(*grown));
+    if (grown == NULL)
+        return P2P_ERR_NOMEM;
+    s->files = grown;
     s->files[s->count] = *file;
     if ((s->files[s->count].name = strdup(file->name)) == NULL)
         return P2P_ERR_NOMEM;

@@ -1,4 +1,5 @@
 #include "p2p/settings.h"
+#include "p2p/array.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -32,16 +33,12 @@ insert_line(struct p2p_settings *s, size_t at, const char *text, size_t len)
 
     if (line == NULL)
         return P2P_ERR_NOMEM;
-    if (s->count == s->room) {
-        size_t room = s->room == 0 ? 32 : 2 * s->room;
-        char **lines = realloc(s->lines, room * sizeof(*lines));
-        if (lines == NULL) {
-            free(line);
-            return P2P_ERR_NOMEM;
-        }
-        s->lines = lines;
-        s->room = room;
+    char **lines = p2p_array_room(s->lines, s->count, &s->room, sizeof(*lines));
+    if (lines == NULL) {
+        free(line);
+        return P2P_ERR_NOMEM;
     }
+    s->lines = lines;
     memmove(s->lines + at + 1, s->lines + at, (s->count - at) * sizeof(*s->lines));
     s->lines[at] = line;
     s->count++;

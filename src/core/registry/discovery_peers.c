@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/registry/discovery_internal.h"
+#include "p2p/array.h"
 #include "p2p/path.h"
 #include "p2p/rank.h"
 
@@ -34,16 +35,13 @@ p2p_peer_list_clear(struct p2p_peer_list *list)
 static enum p2p_err
 peers_add(struct p2p_peers *peers, struct p2p_peer_info *peer)
 {
-    if (peers->list.count == peers->cap) {
-        size_t cap = peers->cap == 0 ? 16 : peers->cap * 2;
-        void *bigger = realloc(peers->list.at, cap * sizeof(*peers->list.at));
-        if (bigger == NULL) {
-            p2p_peer_info_clear(peer);
-            return P2P_ERR_NOMEM;
-        }
-        peers->list.at = bigger;
-        peers->cap = cap;
+    void *bigger = p2p_array_room(peers->list.at, peers->list.count, &peers->cap,
+                                  sizeof(*peers->list.at));
+    if (bigger == NULL) {
+        p2p_peer_info_clear(peer);
+        return P2P_ERR_NOMEM;
     }
+    peers->list.at = bigger;
     peers->list.at[peers->list.count++] = *peer;
     *peer = (struct p2p_peer_info){0};
     return P2P_OK;

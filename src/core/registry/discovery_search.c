@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/registry/discovery_internal.h"
+#include "p2p/array.h"
 #include "p2p/path.h"
 
 enum { PAGE_RESULTS = 200 };
@@ -48,14 +49,11 @@ add_group(struct search *search, const struct p2p_search_result *like)
 {
     if (search->found.count == search->limit)
         return NULL;
-    if (search->found.count == search->cap) {
-        size_t cap = search->cap == 0 ? 16 : search->cap * 2;
-        void *bigger = realloc(search->found.at, cap * sizeof(*search->found.at));
-        if (bigger == NULL)
-            return NULL;
-        search->found.at = bigger;
-        search->cap = cap;
-    }
+    void *bigger = p2p_array_room(search->found.at, search->found.count, &search->cap,
+                                  sizeof(*search->found.at));
+    if (bigger == NULL)
+        return NULL;
+    search->found.at = bigger;
     search->found.at[search->found.count] = *like;
     return &search->found.at[search->found.count++];
 }

@@ -7,6 +7,7 @@
 
 #include "core/base/libc.h"
 #include "core/share/share_internal.h"
+#include "p2p/array.h"
 #include "p2p/bytes.h"
 #include "p2p/lock.h"
 
@@ -315,14 +316,10 @@ p2p_catalogue_has_file(struct p2p_catalogue *catalogue, const struct p2p_digest 
 static bool
 push(struct p2p_item ***array, size_t *count, size_t *cap, struct p2p_item *item)
 {
-    if (*count == *cap) {
-        size_t more = *cap ? 2 * *cap : 64;
-        struct p2p_item **grown = realloc(*array, more * sizeof(*grown));
-        if (!grown)
-            return false;
-        *array = grown;
-        *cap = more;
-    }
+    struct p2p_item **grown = p2p_array_room(*array, *count, cap, sizeof(*grown));
+    if (!grown)
+        return false;
+    *array = grown;
     (*array)[(*count)++] = item;
     return true;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/share/share_internal.h"
+#include "p2p/array.h"
 #include "p2p/log.h"
 
 /* Jobs at the hasher at once: of the smallest class, and of each other one. */
@@ -294,14 +295,10 @@ note_odd_row(void *arg, const char *name, const struct p2p_file_facts *facts,
 
     if (!facts || (item && should_be_hidden(item) == is_missing))
         return P2P_OK;
-    if (odd->count == odd->cap) {
-        size_t cap = odd->cap ? 2 * odd->cap : 64;
-        char **more = realloc(odd->names, cap * sizeof(*more));
-        if (!more)
-            return P2P_ERR_NOMEM;
-        odd->names = more;
-        odd->cap = cap;
-    }
+    char **more = p2p_array_room(odd->names, odd->count, &odd->cap, sizeof(*more));
+    if (!more)
+        return P2P_ERR_NOMEM;
+    odd->names = more;
     odd->names[odd->count] = strdup(name);
     return odd->names[odd->count++] ? P2P_OK : P2P_ERR_NOMEM;
 }

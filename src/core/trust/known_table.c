@@ -7,6 +7,7 @@
 
 #include "core/trust/identity_internal.h"
 #include "p2p/addr.h"
+#include "p2p/array.h"
 
 const char *
 p2p_trust_name(enum p2p_trust trust)
@@ -69,14 +70,11 @@ p2p_known_insert(struct p2p_known *known, const struct p2p_id *id,
     bool found;
     size_t i = p2p_known_index(known, id, &found);
 
-    if (known->count == known->cap) {
-        size_t cap = known->cap ? 2 * known->cap : 16;
-        struct p2p_known_peer *more = realloc(known->peers, cap * sizeof(*more));
-        if (!more)
-            return P2P_ERR_NOMEM;
-        known->peers = more;
-        known->cap = cap;
-    }
+    struct p2p_known_peer *more =
+        p2p_array_room(known->peers, known->count, &known->cap, sizeof(*more));
+    if (!more)
+        return P2P_ERR_NOMEM;
+    known->peers = more;
     memmove(&known->peers[i + 1], &known->peers[i],
             (known->count - i) * sizeof(known->peers[0]));
     known->count++;

@@ -1,5 +1,6 @@
 /* What people call peers: see p2p/names.h. */
 #include "p2p/names.h"
+#include "p2p/array.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,14 +69,11 @@ add(struct p2p_names *names, const struct p2p_id *id, enum p2p_name_claim claim,
 
     if (name[0] == '\0')
         return P2P_OK;
-    if (names->count == names->cap) {
-        size_t cap = names->cap > 0 ? 2 * names->cap : 64;
-        struct p2p_name_entry *more = realloc(names->at, cap * sizeof(*more));
-        if (more == NULL)
-            return P2P_ERR_NOMEM;
-        names->at = more;
-        names->cap = cap;
-    }
+    struct p2p_name_entry *more =
+        p2p_array_room(names->at, names->count, &names->cap, sizeof(*more));
+    if (more == NULL)
+        return P2P_ERR_NOMEM;
+    names->at = more;
     entry = &names->at[names->count++];
     entry->id = *id;
     entry->claim = claim;

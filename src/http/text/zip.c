@@ -6,6 +6,7 @@
  */
 #include "http/text/zip.h"
 
+#include "p2p/array.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -85,14 +86,11 @@ zip_add(struct zip *z, const char *name, uint64_t size, int64_t mtime_s)
 
     if (strlen(name) > ZIP_NAME_MAX)
         return P2P_ERR_RANGE;
-    if (z->count == z->cap) {
-        size_t cap = z->cap > 0 ? z->cap * 2 : 64;
-        struct zip_entry *entries = realloc(z->entries, cap * sizeof(*entries));
-        if (entries == NULL)
-            return P2P_ERR_NOMEM;
-        z->entries = entries;
-        z->cap = cap;
-    }
+    struct zip_entry *entries =
+        p2p_array_room(z->entries, z->count, &z->cap, sizeof(*entries));
+    if (entries == NULL)
+        return P2P_ERR_NOMEM;
+    z->entries = entries;
     e = &z->entries[z->count];
     *e = (struct zip_entry){.name = strdup(name), .size = size, .mtime_s = mtime_s};
     if (e->name == NULL)

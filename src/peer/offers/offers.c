@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "p2p/array.h"
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "p2p/lock.h"
@@ -235,14 +236,11 @@ make_file(uint32_t number, struct offers_file *from, struct file **out)
 static enum p2p_err
 append(struct offer *offer, struct file *file)
 {
-    if (offer->count == offer->cap) {
-        size_t cap = offer->cap > 0 ? 2 * offer->cap : 16;
-        struct file **grown = realloc(offer->files, cap * sizeof(*grown));
-        if (grown == NULL)
-            return P2P_ERR_NOMEM;
-        offer->files = grown;
-        offer->cap = cap;
-    }
+    struct file **grown =
+        p2p_array_room(offer->files, offer->count, &offer->cap, sizeof(*grown));
+    if (grown == NULL)
+        return P2P_ERR_NOMEM;
+    offer->files = grown;
     offer->files[offer->count++] = file;
     return P2P_OK;
 }

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "p2p/array.h"
 #include "p2p/bytes.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
@@ -93,13 +94,10 @@ catalogue_add(struct catalogue *c, const struct p2p_share_entry *entry)
     struct p2p_reg_file *grown;
     char *name;
 
-    if (c->count == c->cap) {
-        size_t cap = c->cap > 0 ? 2 * c->cap : PAGE;
-        if ((grown = realloc(c->files, cap * sizeof(*grown))) == NULL)
-            return P2P_ERR_NOMEM;
-        c->files = grown;
-        c->cap = cap;
-    }
+    grown = p2p_array_room(c->files, c->count, &c->cap, sizeof(*grown));
+    if (grown == NULL)
+        return P2P_ERR_NOMEM;
+    c->files = grown;
     if ((name = strdup(entry->name)) == NULL)
         return P2P_ERR_NOMEM;
     c->files[c->count++] = (struct p2p_reg_file){

@@ -15,6 +15,7 @@
 #include "http/offload.h"
 #include "http/text/json.h"
 #include "http/text/zip.h"
+#include "p2p/array.h"
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
 #include "p2p/crypto.h"
@@ -198,14 +199,11 @@ add_member(struct archive *a, const char *path, const char *entry)
     enum p2p_err err;
     int fd = -1;
 
-    if (a->zip.count == a->cap) {
-        size_t cap = a->cap > 0 ? a->cap * 2 : 64;
-        struct member *members = realloc(a->members, cap * sizeof(*members));
-        if (members == NULL)
-            return P2P_ERR_NOMEM;
-        a->members = members;
-        a->cap = cap;
-    }
+    struct member *members =
+        p2p_array_room(a->members, a->zip.count, &a->cap, sizeof(*members));
+    if (members == NULL)
+        return P2P_ERR_NOMEM;
+    a->members = members;
     if ((err = open_member(a, path, &fd, &m.mark)) != P2P_OK)
         return err;
     close(fd);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/array.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
@@ -140,14 +141,11 @@ keep_problem(struct maker *m, const char *name, const char *reason)
     l->of[m->at].problems++;
     if (l->problem_count == UI_PROBLEMS_MAX)
         return;
-    if (l->problem_count == m->problem_cap) {
-        size_t cap = m->problem_cap > 0 ? m->problem_cap * 2 : 16;
-        struct ui_problem *more = realloc(l->problems, cap * sizeof(*more));
-        if (more == NULL)
-            return;
-        l->problems = more;
-        m->problem_cap = cap;
-    }
+    struct ui_problem *more =
+        p2p_array_room(l->problems, l->problem_count, &m->problem_cap, sizeof(*more));
+    if (more == NULL)
+        return;
+    l->problems = more;
     p = &l->problems[l->problem_count];
     p->name = strdup(shown);
     p->reason = strdup(reason);
@@ -172,14 +170,10 @@ add_file(void *arg, const char *name, const struct stat *st)
         keep_problem(m, name, "its name is too long with that of its folder");
         return P2P_OK;
     }
-    if (l->count == m->cap) {
-        size_t cap = m->cap > 0 ? m->cap * 2 : 64;
-        struct ui_file *files = realloc(l->files, cap * sizeof(*files));
-        if (files == NULL)
-            return P2P_ERR_NOMEM;
-        l->files = files;
-        m->cap = cap;
-    }
+    struct ui_file *files = p2p_array_room(l->files, l->count, &m->cap, sizeof(*files));
+    if (files == NULL)
+        return P2P_ERR_NOMEM;
+    l->files = files;
     if ((copy = strdup(whole)) == NULL)
         return P2P_ERR_NOMEM;
     l->files[l->count++] = (struct ui_file){

@@ -8,6 +8,7 @@
 
 #include "http/file.h"
 #include "http/text/json.h"
+#include "p2p/array.h"
 #include "p2p/clock.h"
 #include "ui/folders/folders.h"
 #include "ui/folders/keeping.h"
@@ -206,16 +207,13 @@ collect(void *arg, const struct p2p_version *version)
 {
     struct deleted *d = arg;
 
-    if (d->count == d->cap) {
-        size_t cap = d->cap * 2 + 32;
-        struct deleted_file *grown = realloc(d->at, cap * sizeof(*grown));
-        if (grown == NULL) {
-            d->err = P2P_ERR_NOMEM;
-            return;
-        }
-        d->at = grown;
-        d->cap = cap;
+    struct deleted_file *grown =
+        p2p_array_room(d->at, d->count, &d->cap, sizeof(*grown));
+    if (grown == NULL) {
+        d->err = P2P_ERR_NOMEM;
+        return;
     }
+    d->at = grown;
     d->at[d->count++] = (struct deleted_file){.version = *version, .folder = d->folder};
 }
 
