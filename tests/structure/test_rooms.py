@@ -37,8 +37,6 @@ WHOLE_UI = {
 CIRCLES = {
     "one handshake: its table of steps, and the steps": "wire/handshake wire/handshake_hello wire/handshake_proof",
     "a look-up waits as a socket does, and connecting begins with a look-up": "net/net net/net_resolve",
-    "one connection: opening it tries several at once": "remote/conn remote/conn_guest remote/conn_handshake "
-    "remote/conn_race",
     "the clock ends phases, which tell it when": "http/clock http/phase",
     "the pool runs requests, which wake it": "http/offload http/request",
     "the dictionary and the thread that seals it": "index/dict index/dict_seal",

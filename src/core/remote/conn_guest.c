@@ -10,29 +10,6 @@ enum {
     ERROR_LOCKED = 5, /* no PIN is taken for a while */
 };
 
-enum p2p_err
-p2p_conn_guest_peek(const uint8_t *data, size_t len, size_t *size)
-{
-    size_t plain;
-
-    *size = P2P_FRAME_HEAD;
-    if (len < P2P_FRAME_HEAD)
-        return P2P_ERR_MORE;
-    plain =
-        (size_t)data[0] << 24 | (size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3];
-    if (plain == 0 || plain > P2P_RECORD_PLAIN_MAX)
-        return P2P_ERR_MALFORMED;
-    *size = P2P_FRAME_HEAD + plain;
-    return len < *size ? P2P_ERR_MORE : P2P_OK;
-}
-
-void
-p2p_conn_guest_seal(uint8_t *frame, size_t plain_len)
-{
-    for (unsigned i = 0; i < P2P_FRAME_HEAD; i++)
-        frame[i] = (uint8_t)(plain_len >> (8 * (P2P_FRAME_HEAD - 1 - i)));
-}
-
 /* A text that cannot be shown, or is too long, is none. */
 static void
 take_text(struct p2p_rd *rd, char *out, size_t cap)

@@ -40,6 +40,39 @@ struct p2p_conn {
     char said[128]; /* text of the other side's last ERROR, escaped */
 };
 
+/* ---- conn.c ---- */
+
+/* Room for several records, so that one read brings several of them and few bytes have
+ * to be moved. */
+#define P2P_CONN_IN2       (4 * P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX))
+#define P2P_CONN_IN1       (P2P_FRAME_SIZE(P2P_FRAME1_CHUNK_MAX))
+#define P2P_CONN_IN1_FIRST (2 * P2P_MIB)
+/* Makes one that is not connected yet; p2p_conn_free. `*out` is set after an error,
+ * too, unless there was no memory at all. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_new(const struct p2p_conn_options *opt,
+                                         struct p2p_conn **out);
+/* Without a goodbye. */
+void p2p_conn_free(struct p2p_conn *conn);
+/* What one attempt to connect reports. */
+struct p2p_conn_watcher {
+    p2p_conn_on_socket *on_socket;     /* see p2p_conn_open_shown */
+    struct p2p_reach_listener calling; /* its function may be NULL */
+    void *arg;
+};
+/* Makes one attempt to connect. As p2p_conn_open_shown, without opt->others. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_open_one(const struct p2p_conn_options *opt,
+                                              enum p2p_path_kind path,
+                                              const struct p2p_conn_watcher *watcher,
+                                              struct p2p_conn **out);
+
+/* ---- conn_remember.c ---- */
+
+/* With a peer that is remembered: stores what it says of itself. Of others nothing is
+ * written. */
+void p2p_conn_keep_claim(struct p2p_conn *conn);
+
+/* ---- conn_records.c ---- */
+
 /* The clock for the age of keys: monotonic, because the time of day may be changed by
  * hours. */
 uint64_t p2p_conn_clock_s(void);
@@ -48,22 +81,6 @@ uint64_t p2p_conn_clock_s(void);
  * may come at any time, and receive stores it. A peer that does not know INFO? answers
  * with ERROR, which is ignored. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_say_info(struct p2p_conn *conn);
-/* Shaking hands (conn_handshake.c). */
-P2P_MUST_CHECK enum p2p_err p2p_conn_shake(struct p2p_conn *conn,
-                                           const struct p2p_conn_options *opt,
-                                           uint64_t deadline_ms);
-P2P_MUST_CHECK enum p2p_err p2p_conn_shake1(struct p2p_conn *conn,
-                                            const struct p2p_conn_options *opt,
-                                            uint64_t deadline_ms);
-/* A guest of opt->reach->visit hears the WELCOME, and proves that it knows the PIN
- * (conn_guest.c). */
-P2P_MUST_CHECK enum p2p_err p2p_conn_enter(struct p2p_conn *conn,
-                                           const struct p2p_conn_options *opt,
-                                           uint64_t deadline_ms);
-/* Reads a WELCOME. A text that cannot be shown, or is too long, becomes "". PROTOCOL:
- * it is another message; MALFORMED; UNSUPPORTED: of a later version. */
-P2P_MUST_CHECK enum p2p_err p2p_conn_take_welcome(const uint8_t *plain, size_t len,
-                                                  struct p2p_welcome *out);
 /* The next frame, opened; it borrows the buffer until the next call. A length of 0: a
  * REKEY, and there is nothing to act on. TIMEOUT leaves the connection usable. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_read_frame(struct p2p_conn *conn,
@@ -77,5 +94,24 @@ void p2p_conn_guest_seal(uint8_t *frame, size_t plain_len);
 /* Appends bytes to what flush will send. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_append(struct p2p_conn *conn, const void *data,
                                             size_t len);
+
+/* ---- conn_handshake.c, conn_guest.c ---- */
+
+/* Shaking hands. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_shake(struct p2p_conn *conn,
+                                           const struct p2p_conn_options *opt,
+                                           uint64_t deadline_ms);
+P2P_MUST_CHECK enum p2p_err p2p_conn_shake1(struct p2p_conn *conn,
+                                            const struct p2p_conn_options *opt,
+                                            uint64_t deadline_ms);
+/* A guest of opt->reach->visit hears the WELCOME, and proves that it knows the
+ * PIN. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_enter(struct p2p_conn *conn,
+                                           const struct p2p_conn_options *opt,
+                                           uint64_t deadline_ms);
+/* Reads a WELCOME. A text that cannot be shown, or is too long, becomes "". PROTOCOL:
+ * it is another message; MALFORMED; UNSUPPORTED: of a later version. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_take_welcome(const uint8_t *plain, size_t len,
+                                                  struct p2p_welcome *out);
 
 #endif

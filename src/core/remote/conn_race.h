@@ -16,17 +16,4 @@
 P2P_MUST_CHECK enum p2p_err p2p_conn_race(const struct p2p_conn_options *opt,
                                           int stop_fd, struct p2p_conn **out);
 
-/* What one attempt to connect reports. */
-struct p2p_conn_watcher {
-    p2p_conn_on_socket *on_socket;     /* see p2p_conn_open_shown */
-    struct p2p_reach_listener calling; /* its function may be NULL */
-    void *arg;
-};
-/* Makes one attempt to connect (conn.c). As p2p_conn_open_shown, without opt->others.
- */
-P2P_MUST_CHECK enum p2p_err p2p_conn_open_one(const struct p2p_conn_options *opt,
-                                              enum p2p_path_kind path,
-                                              const struct p2p_conn_watcher *watcher,
-                                              struct p2p_conn **out);
-
 #endif
