@@ -233,8 +233,9 @@ void http_answer(struct http_request *req, unsigned status, struct MHD_Response 
 void http_add_server_headers(const struct http_server *s, struct MHD_Response *r);
 enum MHD_Result http_answer_queue(struct http_request *req);
 
-/* offload.c */
-enum p2p_err http_pool_start(unsigned threads, struct http_pool **result);
+/* offload.c; `run` answers a request on one of the threads. */
+enum p2p_err http_pool_start(unsigned threads, void (*run)(struct http_request *req),
+                             struct http_pool **result);
 void http_pool_stop(struct http_pool *p);
 void http_pool_free(struct http_pool *p);
 /* A source has read an answer, so its next one may be made. */

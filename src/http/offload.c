@@ -32,6 +32,7 @@ struct http_pool {
     /* The cost (`spent`) of the source that was chosen last. */
     uint64_t least P2P_GUARDED_BY(http_pool_lock);
     _Atomic bool is_stopping;
+    void (*run)(struct http_request *req);
     pthread_t threads[THREADS_MAX];
 };
 
@@ -119,14 +120,14 @@ take(struct http_pool *p)
 }
 
 static void
-run(struct http_pool *p, struct http_request *req)
+answer(struct http_pool *p, struct http_request *req)
 {
     uint64_t start_us = p2p_now_us();
 
     if (p->is_stopping)
         http_fail(req, 503, "stopping", "the server is stopping");
     else
-        http_request_run(req);
+        p->run(req);
     if (!http_is_answered(req))
         http_fail(req, 500, "internal", "internal error: the request was not answered");
     req->charged_bytes = req->answer_bytes;
@@ -145,7 +146,7 @@ pool_main(void *arg)
     struct http_request *req;
 
     while ((req = take(p)) != NULL) {
-        run(p, req);
+        answer(p, req);
         MHD_resume_connection(req->mhd); /* from here on the request does not belong to
                                           * this thread */
     }
@@ -193,7 +194,8 @@ http_offload(struct http_request *req)
 }
 
 enum p2p_err
-http_pool_start(unsigned threads, struct http_pool **result)
+http_pool_start(unsigned threads, void (*run)(struct http_request *req),
+                struct http_pool **result)
 {
     struct http_pool *p = calloc(1, sizeof(*p));
 
@@ -202,6 +204,7 @@ http_pool_start(unsigned threads, struct http_pool **result)
         return P2P_ERR_NOMEM;
     p2p_mutex_init(&p->lock);
     p2p_cond_init(&p->work);
+    p->run = run;
     while (p->n_threads < threads && p->n_threads < THREADS_MAX) {
         if (pthread_create(&p->threads[p->n_threads], NULL, pool_main, p) != 0)
             return P2P_ERR_SYS;

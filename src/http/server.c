@@ -219,7 +219,8 @@ http_server_open(const struct http_options *opt, struct http_server **result)
         goto out;
     s->port = bound_port(s->listen_fd);
     if ((err = http_clock_start(s)) != P2P_OK ||
-        (err = http_pool_start(s->opt.pool_threads, &s->pool)) != P2P_OK)
+        (err = http_pool_start(s->opt.pool_threads, http_request_run, &s->pool)) !=
+            P2P_OK)
         goto out;
     if (!opt->starts_later && (err = http_server_start(s)) != P2P_OK)
         goto out;

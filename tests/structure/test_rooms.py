@@ -38,7 +38,6 @@ CIRCLES = {
     "one handshake: its table of steps, and the steps": "wire/handshake wire/handshake_hello wire/handshake_proof",
     "a look-up waits as a socket does, and connecting begins with a look-up": "net/net net/net_resolve",
     "the clock ends phases, which tell it when": "http/clock http/phase",
-    "the pool runs requests, which wake it": "http/offload http/request",
     "the dictionary and the thread that seals it": "index/dict index/dict_seal",
     "the store and its two threads": "store/store store/store_read store/store_write",
     "an event loop and its connections": "server/accept server/conn server/conn_handshake server/conn_read "
