@@ -16,6 +16,7 @@
 #include "p2p/log.h"
 
 #define WAIT_S   50
+#define PAUSE_MS 1000   /* from one question to the next, whatever the source answers */
 #define SOON_MS  20000  /* a new connection */
 #define LATER_MS 600000 /* if the source knows no CHANGES? */
 
@@ -28,6 +29,7 @@ struct p2p_mirror_watch {
     atomic_bool is_live, has_news;
     _Atomic uint64_t retry_ms; /* 0: the thread still runs */
     struct p2p_mirror_watch_lock lock;
+    pthread_cond_t stopped;
     bool stop P2P_GUARDED_BY(p2p_mirror_watch_lock);
     struct p2p_conn *conn P2P_GUARDED_BY(p2p_mirror_watch_lock);
     pthread_t thread;
@@ -45,6 +47,16 @@ show(struct p2p_mirror_watch *w, struct p2p_conn *conn)
     return !stop;
 }
 
+/* A source that answers each question at once costs one answer a second. */
+static void
+pause_until(struct p2p_mirror_watch *w, uint64_t until_ms)
+{
+    p2p_lock(&w->lock);
+    while (!w->stop && p2p_now_ms() < until_ms)
+        (void)p2p_wait_until(&w->stopped, &w->lock, until_ms);
+    p2p_unlock(&w->lock);
+}
+
 static enum p2p_err
 follow(struct p2p_mirror_watch *w, struct p2p_conn *conn)
 {
@@ -56,12 +68,14 @@ follow(struct p2p_mirror_watch *w, struct p2p_conn *conn)
     if (place.log != 0)
         atomic_store(&w->is_live, true);
     while (err == P2P_OK) {
+        uint64_t asked_ms = p2p_now_ms();
         err = p2p_conn_changes(conn, w->job.folder, WAIT_S, &place, NULL, NULL, &flags);
         if (err != P2P_OK)
             break;
         atomic_store(&w->is_live, true);
         if (p2p_conn_is_news(flags) && !atomic_exchange(&w->has_news, true))
             w->on_news(w->arg);
+        pause_until(w, asked_ms + PAUSE_MS);
     }
     return err;
 }
@@ -110,6 +124,7 @@ p2p_mirror_watch_start(const struct p2p_keeper_options *opt,
     w->on_news = on_news;
     w->arg = arg;
     p2p_mutex_init(&w->lock);
+    p2p_cond_init(&w->stopped);
     w->is_running = pthread_create(&w->thread, NULL, work, w) == 0;
     if (!w->is_running) {
         p2p_mirror_watch_stop(w);
@@ -146,11 +161,13 @@ p2p_mirror_watch_stop(struct p2p_mirror_watch *w)
         return;
     p2p_lock(&w->lock);
     w->stop = true;
+    pthread_cond_signal(&w->stopped);
     if (w->conn != NULL)
         p2p_conn_interrupt(w->conn);
     p2p_unlock(&w->lock);
     if (w->is_running)
         pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->stopped);
     p2p_mutex_clear(&w->lock);
     free(w);
 }
