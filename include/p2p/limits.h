@@ -61,6 +61,7 @@
 #define P2P_REKEY_SECONDS      3600
 #define P2P_REQUESTS_IN_FLIGHT 64
 #define P2P_LAYER_HASHES_MAX   1024
+#define P2P_LEAVES_MAX         1024 /* of one answer: 16 MiB are read for it */
 #define P2P_LIST_ENTRIES_MAX   256
 /* Protocol 1: a CHUNK carries a whole chunk, a request is short. Nonces of a connection
  * are remembered; past this many the connection is closed. */

@@ -16,6 +16,7 @@
 
 #include "p2p/bytes.h"
 #include "p2p/crypto.h"
+#include "p2p/leaves.h"
 #include "p2p/limits.h"
 
 #pragma GCC visibility push(default)
@@ -49,6 +50,8 @@ enum p2p_msg_type {
     P2P_MSG_PING = 0x1b,
     P2P_MSG_PONG = 0x1c,
     P2P_MSG_ERROR = 0x1e,
+    P2P_MSG_LEAVES_GET = 0x20, /* LEAVES? */
+    P2P_MSG_LEAVES = 0x21,
     P2P_MSG_CHANGES_GET = 0x22, /* CHANGES? */
     P2P_MSG_CHANGES = 0x23,
     P2P_MSG_HISTORY_GET = 0x24, /* HISTORY? */
@@ -165,6 +168,20 @@ struct p2p_list_entry {
     struct p2p_text name;
 };
 
+/* LEAVES?: the hashes and sums of 16 KiB blocks, for a client that has a similar file.
+ */
+struct p2p_msg_leaves_get {
+    struct p2p_digest root;
+    uint64_t first;
+    uint16_t count;
+};
+struct p2p_msg_leaves {
+    uint64_t first;
+    uint16_t count;        /* at most P2P_LEAVES_MAX */
+    const uint8_t *leaves; /* count * P2P_LEAF_LEN bytes: p2p_msg_get_leaf */
+};
+#define P2P_LEAF_LEN (P2P_DIGEST_LEN + 4)
+
 /* CHANGES?: what has changed in a folder since a place in the peer's list of changes;
  * waits for it. */
 struct p2p_msg_changes_get {
@@ -238,6 +255,8 @@ struct p2p_msg {
         uint64_t ping;            /* PING, PONG */
         struct p2p_msg_error error;
         struct p2p_msg_info info; /* INFO_GET, INFO */
+        struct p2p_msg_leaves_get leaves_get;
+        struct p2p_msg_leaves leaves;
         struct p2p_msg_changes_get changes_get;
         struct p2p_msg_changes changes;
         struct p2p_msg_history_get history_get;
@@ -255,7 +274,8 @@ void p2p_msg_put(struct p2p_wr *wr, const struct p2p_msg *msg);
 
 /*
  * MALFORMED: wrong body, bytes left over, DATA of more than P2P_DATA_MAX or with
- * unknown flags, LAYER of more than P2P_LAYER_HASHES_MAX, INFO with a name that cannot
+ * unknown flags, LAYER of more than P2P_LAYER_HASHES_MAX, LEAVES of more than
+ * P2P_LEAVES_MAX, INFO with a name that cannot
  * be shown, OFFER with a text of more than P2P_OFFER_TEXT_MAX, OFFERED with an unknown
  * state. PROTOCOL: a type that
  * PROTOCOL.md does not name; msg->type and msg->req (0 when the body is too short) are
@@ -272,6 +292,12 @@ P2P_MUST_CHECK enum p2p_err p2p_msg_parse(const void *plain, size_t len,
 #define P2P_DATA_HEADER 10
 void p2p_msg_put_data_header(uint8_t out[P2P_DATA_HEADER], uint32_t req, uint8_t flags,
                              uint32_t offset);
+
+/* Writes one leaf of LEAVES: P2P_LEAF_LEN bytes. */
+void p2p_msg_put_leaf(uint8_t *out, const struct p2p_leaf *leaf);
+/* Leaf `i` of a parsed LEAVES, for i < count. */
+void p2p_msg_get_leaf(const struct p2p_msg_leaves *leaves, size_t i,
+                      struct p2p_leaf *out);
 
 /*
  * LIST: begin with an empty writer, add while it returns true (false: no room or

@@ -22,6 +22,13 @@ P2P_MUST_CHECK enum p2p_err p2p_tree_chunk(const struct p2p_chunks *g,
                                            const uint8_t *data, size_t len,
                                            struct p2p_digest *out);
 
+/* The same from the hashes of its blocks of P2P_BLOCK_SIZE. RANGE: it cannot have so
+ * many. */
+P2P_MUST_CHECK enum p2p_err p2p_tree_chunk_of_leaves(const struct p2p_chunks *g,
+                                                     const struct p2p_digest *leaves,
+                                                     size_t count,
+                                                     struct p2p_digest *out);
+
 /*
  * Checks that the chunk's hash (see above) is `want`, and adds the chunk to `sha`. Both
  * are done in one pass if that is faster on this CPU. HASH_MISMATCH; RANGE: `sha` must

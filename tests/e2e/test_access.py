@@ -123,6 +123,7 @@ def questions(client, name, root):
     yield msg.LayerRequest(client.new_req(), root, 0, 3)
     yield msg.Get(client.new_req(), root, 0, CHUNK)
     yield msg.HashRequest(client.new_req(), root)
+    yield msg.LeavesRequest(client.new_req(), root, 0, 3)
 
 
 def test_a_private_file_is_like_one_that_does_not_exist(world):
@@ -149,6 +150,7 @@ def test_the_named_device_sees_the_folder(world):
     with world.near(world.reader) as client:
         assert names(client) == set(FILES)
         assert client.fetch("private/secret.bin") == SECRET
+        assert len(client.leaves(tree.root_of(SECRET), 0, 33).leaves) == 33
 
 
 def test_protocol_1_and_registries_never_see_the_folder(world):

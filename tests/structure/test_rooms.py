@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
 CORE = [
-    "base", "name", "crypto", "wire", "channel", "plan", "disk", "program", "control", "guard", "journal", "share",
+    "base", "name", "crypto", "wire", "channel", "plan", "delta", "disk", "program", "control", "guard", "journal", "share",
     "shares", "keep", "trust", "net", "registry", "code", "intake", "reach", "remote", "swarm", "download", "mirror",
 ]  # fmt: skip
 DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
@@ -42,7 +42,7 @@ CIRCLES = {
     "the store and its two threads": "store/store store/store_read store/store_write",
     "an event loop and its connections": "server/accept server/conn server/conn_handshake server/conn_read "
     "server/loop server/recheck server/serve server/serve1 server/serve2 server/serve_changes server/serve_guest "
-    "server/serve_history server/server",
+    "server/serve_history server/serve_leaves server/server",
 }
 
 # Two functions of src/core/guard stand in for those of the C library, which every room may use.

@@ -43,6 +43,27 @@ check_layer(const cJSON *fields, const struct p2p_msg_layer *layer)
 }
 
 static void
+check_leaves(const cJSON *fields, const struct p2p_msg_leaves *leaves)
+{
+    unsigned i = 0;
+
+    assert_true(leaves->first == vectors_number(fields, "first"));
+    EACH(want, cJSON_GetObjectItem(fields, "leaves"))
+    {
+        uint8_t again[P2P_LEAF_LEN];
+        struct p2p_leaf leaf;
+
+        assert_true(i < leaves->count);
+        p2p_msg_get_leaf(leaves, i, &leaf);
+        vectors_assert_equal(want, "hash", leaf.hash.b, 32);
+        assert_int_equal(leaf.sum, vectors_number(want, "sum"));
+        p2p_msg_put_leaf(again, &leaf);
+        assert_memory_equal(again, leaves->leaves + i++ * P2P_LEAF_LEN, P2P_LEAF_LEN);
+    }
+    assert_int_equal(i, leaves->count);
+}
+
+static void
 check_list(const cJSON *fields, const struct p2p_msg_list *list)
 {
     struct p2p_rd entries = list->entries;
@@ -209,6 +230,14 @@ check_fields(const cJSON *f, const struct p2p_msg *m)
         assert_int_equal(m->info.features, vectors_number(f, "features"));
         assert_text(f, "name", m->info.name);
         assert_text(f, "version", m->info.version);
+        break;
+    case P2P_MSG_LEAVES_GET:
+        vectors_assert_equal(f, "root", m->leaves_get.root.b, 32);
+        assert_true(m->leaves_get.first == vectors_number(f, "first"));
+        assert_int_equal(m->leaves_get.count, vectors_number(f, "count"));
+        break;
+    case P2P_MSG_LEAVES:
+        check_leaves(f, &m->leaves);
         break;
     case P2P_MSG_CHANGES_GET:
         assert_int_equal(m->changes_get.kind, vectors_number(f, "kind"));

@@ -306,6 +306,8 @@ def example_messages():
         msg.Error(12, msg.BUSY, b"busy, retry in 3"), msg.Error(0, msg.MALFORMED, b""),
         msg.InfoRequest(13, 1, 31, "Küche 🍳".encode(), b"0.2.0"), msg.InfoRequest(14),
         msg.Info(13, 4, 0, b"n" * 63, b""), msg.Info(14, 255, 2**32 - 1, b"", b"1"),
+        msg.LeavesRequest(15, root, 0, 1), msg.LeavesRequest(16, other, largest, 2**16 - 1),
+        msg.Leaves(15, 2**40, [msg.Leaf(root, 0), msg.Leaf(other, 2**32 - 1)]), msg.Leaves(16, 0, []),
         msg.ChangesRequest(15), msg.ChangesRequest(16, 0, 2**53, 2**52, 60, "Bücher/neu".encode()),
         msg.Changes(15, 1, 2**53, 2**52),
         msg.Changes(16, 4, 2**53, 9, [msg.Change(0, root, 5, 2**53, 3, 8, b"a"), msg.Change(1, bytes(32), 0, 0, 0, 9, b"b")]),
@@ -334,6 +336,8 @@ def malformed():
     cases += [("empty", b""), ("unknown type", b"\x7f"), ("type 0", b"\x00")]
     cases += [
         ("Layer counts more than it carries", msg.encode(msg.Layer(1, 0, []))[:-4] + b"\xff" * 4),
+        ("Leaves count more than they carry", msg.encode(msg.Leaves(1, 0, []))[:-2] + b"\x00\x01"),
+        ("Leaves of too many", b"\x21" + bytes(4 + 8) + b"\x04\x01" + bytes(1025 * 36)),
         ("List counts more than it carries", b"\x18" + bytes(4) + b"\xff\xff" + bytes(2)),
         ("History counts more than it carries", b"\x25" + bytes(4) + b"\x00\x80" + bytes(4)),
         ("History of too many", b"\x25" + bytes(4) + b"\x00\x81" + bytes(129 * 69 + 4)),

@@ -96,6 +96,23 @@ p2p_tree_chunk(const struct p2p_chunks *g, const uint8_t *data, size_t len,
 }
 
 enum p2p_err
+p2p_tree_chunk_of_leaves(const struct p2p_chunks *g, const struct p2p_digest *leaves,
+                         size_t count, struct p2p_digest *out)
+{
+    struct p2p_digest h[LEAVES_MAX + 1], none = {{0}};
+    enum p2p_err err;
+
+    memset(out, 0, sizeof(*out));
+    if (count == 0 || count > g->chunk_size / P2P_BLOCK_SIZE)
+        return P2P_ERR_RANGE;
+    memcpy(h, leaves, count * sizeof(*h));
+    err = fold(h, count, chunk_levels(g), none);
+    if (err == P2P_OK)
+        *out = h[0];
+    return err;
+}
+
+enum p2p_err
 p2p_tree_check_next(const struct p2p_chunks *g, const uint8_t *data, size_t len,
                     const struct p2p_digest *want, struct p2p_sha256 *sha)
 {

@@ -542,6 +542,60 @@ get_history(struct p2p_rd *rd, struct p2p_msg *msg)
     return m->count <= P2P_HISTORY_MAX;
 }
 
+/* ---- LEAVES ---- */
+
+static void
+put_leaves_get(struct p2p_wr *wr, const struct p2p_msg *msg)
+{
+    put_digest(wr, &msg->leaves_get.root);
+    p2p_wr_put_u64(wr, msg->leaves_get.first);
+    p2p_wr_put_u16(wr, msg->leaves_get.count);
+}
+
+static bool
+get_leaves_get(struct p2p_rd *rd, struct p2p_msg *msg)
+{
+    get_digest(rd, &msg->leaves_get.root);
+    msg->leaves_get.first = p2p_rd_get_u64(rd);
+    msg->leaves_get.count = p2p_rd_get_u16(rd);
+    return true;
+}
+
+static void
+put_leaves(struct p2p_wr *wr, const struct p2p_msg *msg)
+{
+    p2p_wr_put_u64(wr, msg->leaves.first);
+    p2p_wr_put_u16(wr, msg->leaves.count);
+    p2p_wr_put_bytes(wr, msg->leaves.leaves, (size_t)msg->leaves.count * P2P_LEAF_LEN);
+}
+
+static bool
+get_leaves(struct p2p_rd *rd, struct p2p_msg *msg)
+{
+    msg->leaves.first = p2p_rd_get_u64(rd);
+    msg->leaves.count = p2p_rd_get_u16(rd);
+    if (msg->leaves.count > P2P_LEAVES_MAX)
+        return false;
+    msg->leaves.leaves = p2p_rd_get_ref(rd, (size_t)msg->leaves.count * P2P_LEAF_LEN);
+    return true;
+}
+
+void
+p2p_msg_put_leaf(uint8_t *out, const struct p2p_leaf *leaf)
+{
+    memcpy(out, leaf->hash.b, P2P_DIGEST_LEN);
+    p2p_store_u32(out + P2P_DIGEST_LEN, leaf->sum);
+}
+
+void
+p2p_msg_get_leaf(const struct p2p_msg_leaves *leaves, size_t i, struct p2p_leaf *out)
+{
+    const uint8_t *at = leaves->leaves + i * P2P_LEAF_LEN;
+
+    memcpy(out->hash.b, at, P2P_DIGEST_LEN);
+    out->sum = p2p_load_u32(at + P2P_DIGEST_LEN);
+}
+
 /* ---- OFFER and OFFERED ---- */
 
 bool
@@ -639,6 +693,8 @@ static const struct codec codecs[] = {
     [P2P_MSG_PING] = {false, put_ping, get_ping},
     [P2P_MSG_PONG] = {false, put_ping, get_ping},
     [P2P_MSG_ERROR] = {true, put_error, get_error},
+    [P2P_MSG_LEAVES_GET] = {true, put_leaves_get, get_leaves_get},
+    [P2P_MSG_LEAVES] = {true, put_leaves, get_leaves},
     [P2P_MSG_CHANGES_GET] = {true, put_changes_get, get_changes_get},
     [P2P_MSG_CHANGES] = {true, NULL, get_changes},
     [P2P_MSG_HISTORY_GET] = {true, put_history_get, get_history_get},

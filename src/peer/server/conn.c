@@ -203,6 +203,7 @@ conn_free(struct conn *c)
     requests_clear(&c->requests);
     cold_read_free(c->cold);
     seek_free(c->seek);
+    leaves_job_free(c->leaves);
     free(c->promise);
     free(c->rx);
     free(c->tx);

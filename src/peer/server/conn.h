@@ -107,9 +107,10 @@ struct conn {
     uint8_t *tx; /* bytes that the socket did not accept yet */
     size_t tx_len, tx_at;
 
-    struct seek *seek;       /* likewise, for old contents */
-    struct cold_read *cold;  /* the job for it, created when needed */
-    struct promise *promise; /* protocol 1: the content of the last META */
+    struct cold_read *cold;    /* the job for it, created when needed */
+    struct seek *seek;         /* likewise, for old contents */
+    struct leaves_job *leaves; /* likewise, for LEAVES? */
+    struct promise *promise;   /* protocol 1: the content of the last META */
     struct goodput goodput;
 
     enum conn_timer timer;

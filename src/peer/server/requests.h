@@ -15,18 +15,18 @@
 struct request {
     TAILQ_ENTRY(request) link;
     enum p2p_msg_type type; /* META_GET, LAYER_GET, GET, LIST_GET, HASH_GET, INFO_GET,
-                               HISTORY_GET, CHANGES_GET,
+                               HISTORY_GET, CHANGES_GET, LEAVES_GET,
                                PING, or OFFERED and ERROR to send */
     uint32_t req;
     struct p2p_digest root;
     uint64_t first; /* GET: offset; LAYER_GET: next hash; META_GET: by; PING: its value;
-                       HISTORY_GET: before; CHANGES_GET: after */
-    uint64_t log, until_ms;      /* CHANGES_GET: until then it may wait */
-    uint32_t length;             /* GET: bytes; LAYER_GET: hashes left */
-    uint32_t done;               /* GET: bytes already sent */
-    uint8_t flags;               /* GET */
-    uint16_t code;               /* ERROR */
-    struct p2p_share_file *file; /* GET, once it began */
+                       HISTORY_GET: before; CHANGES_GET: after; LEAVES_GET: leaf */
+    uint64_t log, until_ms; /* CHANGES_GET: until then it may wait */
+    uint32_t length;        /* GET: bytes; LAYER_GET: hashes left; LEAVES_GET: leaves */
+    uint32_t done;          /* GET: bytes already sent */
+    uint8_t flags;          /* GET */
+    uint16_t code;          /* ERROR */
+    struct p2p_share_file *file; /* GET and LEAVES_GET, once they began */
     bool is_sought;              /* among the old contents, and found */
     bool cold_tried;             /* a worker has read it once already */
     bool paid;                   /* the rate limits have allowed the next piece */

@@ -68,6 +68,20 @@ P2P_MUST_CHECK enum p2p_err serve_seek(struct conn *c, struct request *request);
 P2P_MUST_CHECK enum p2p_err serve_history(struct conn *c, struct request *request,
                                           const struct history_page **out);
 void seek_free(struct seek *seek);
+/* Opens the file of a request by its root. MORE: a worker looks for an old content, and
+ * the connection will run again. */
+P2P_MUST_CHECK enum p2p_err serve_open(struct conn *c, struct request *request);
+
+/* ---- Leaves (serve_leaves.c) ---- */
+
+/* The leaves that a request asks for, as LEAVES has them; borrowed until
+ * serve_leaves_end. MORE: a worker makes them, and the connection will run again.
+ * RANGE, FILE_CHANGED. */
+P2P_MUST_CHECK enum p2p_err serve_leaves(struct conn *c, struct request *request,
+                                         const uint8_t **out);
+/* The answer is written, or an error: frees the leaves. */
+void serve_leaves_end(struct conn *c);
+void leaves_job_free(struct leaves_job *job);
 
 /* ---- The list of changes (serve_changes.c) ---- */
 

@@ -105,6 +105,11 @@ take_request(struct conn *c, const struct p2p_msg *msg)
     case P2P_MSG_HASH_GET:
         request->root = msg->root;
         break;
+    case P2P_MSG_LEAVES_GET:
+        request->root = msg->leaves_get.root;
+        request->first = msg->leaves_get.first;
+        request->length = msg->leaves_get.count;
+        break;
     case P2P_MSG_CHANGES_GET:
         if ((err = serve_changes_take(c, request, &msg->changes_get)) != P2P_OK)
             fail(c, request, err);
@@ -183,6 +188,7 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
     case P2P_MSG_GET:
     case P2P_MSG_LIST_GET:
     case P2P_MSG_HASH_GET:
+    case P2P_MSG_LEAVES_GET:
     case P2P_MSG_CHANGES_GET:
     case P2P_MSG_HISTORY_GET:
     case P2P_MSG_PING:
@@ -333,7 +339,7 @@ answer_info(struct conn *c, struct request *request, size_t *used)
 
     p2p_identity_get_about(c->loop->server->opt.identity, &own);
     msg.info.kind = (uint8_t)own.kind;
-    msg.info.features = P2P_FEATURE_FEED | P2P_FEATURE_HISTORY;
+    msg.info.features = P2P_FEATURE_FEED | P2P_FEATURE_LEAVES | P2P_FEATURE_HISTORY;
     if (c->loop->server->opt.inbox != NULL)
         msg.info.features |= P2P_FEATURE_OFFERS;
     msg.info.name = (struct p2p_text){own.name, strlen(own.name)};
@@ -551,6 +557,34 @@ answer_list(struct conn *c, struct request *request, size_t *used)
     return err;
 }
 
+static enum p2p_err
+answer_leaves(struct conn *c, struct request *request, size_t *used)
+{
+    const uint8_t *leaves = NULL;
+    enum p2p_err err = serve_open(c, request);
+
+    if (err == P2P_OK)
+        err = serve_leaves(c, request, &leaves);
+    if (err == P2P_ERR_MORE)
+        return P2P_ERR_BUSY;
+    if (err != P2P_OK) {
+        serve_leaves_end(c);
+        fail(c, request, err);
+        return P2P_OK;
+    }
+    struct p2p_msg msg = {
+        .type = P2P_MSG_LEAVES,
+        .req = request->req,
+        .leaves = {.first = request->first,
+                   .count = (uint16_t)request->length,
+                   .leaves = leaves},
+    };
+    err = put_message(c, &msg, used);
+    serve_leaves_end(c);
+    requests_remove(&c->requests, request);
+    return err;
+}
+
 /* Opens the file of a GET and checks the range: 1..chunk size bytes within it. */
 static enum p2p_err
 begin_get(struct conn *c, struct request *request)
@@ -560,12 +594,8 @@ begin_get(struct conn *c, struct request *request)
 
     if (request->file != NULL)
         return P2P_OK;
-    err = visible_open(c, &request->root, &request->file);
-    if (err == P2P_ERR_MORE && (err = serve_seek(c, request)) == P2P_OK)
-        err = visible_open(c, &request->root, &request->file);
-    if (err != P2P_OK)
+    if ((err = serve_open(c, request)) != P2P_OK)
         return err;
-    request->is_sought = false; /* it may be opened again later */
     g = p2p_share_file_geometry(request->file);
     if (request->length == 0 || request->length > g->chunk_size ||
         !p2p_chunks_has_range(g, request->first, request->length))
@@ -643,6 +673,8 @@ answer(struct conn *c, struct request *request, size_t *used)
         return answer_list(c, request, used);
     case P2P_MSG_HASH_GET:
         return answer_hash(c, request, used);
+    case P2P_MSG_LEAVES_GET:
+        return answer_leaves(c, request, used);
     case P2P_MSG_CHANGES_GET:
         return answer_changes(c, request, used);
     case P2P_MSG_HISTORY_GET:

@@ -106,3 +106,18 @@ serve_history(struct conn *c, struct request *request, const struct history_page
     *out = &c->seek->page;
     return c->seek->err;
 }
+
+enum p2p_err
+serve_open(struct conn *c, struct request *request)
+{
+    enum p2p_err err;
+
+    if (request->file != NULL)
+        return P2P_OK;
+    err = visible_open(c, &request->root, &request->file);
+    if (err == P2P_ERR_MORE && (err = serve_seek(c, request)) == P2P_OK)
+        err = visible_open(c, &request->root, &request->file);
+    if (err == P2P_OK)
+        request->is_sought = false; /* it may be opened again later */
+    return err;
+}

@@ -33,9 +33,10 @@ struct server {
     _Atomic unsigned open, strangers;   /* proven clients, and the unknown ones among
                                          * them */
     _Atomic size_t held_bytes;
-    _Atomic size_t kept_bytes; /* of clients' input: conn_read.c */
-    uint64_t grace_ms;         /* for running requests; constant once the server is
-                                * stopping */
+    _Atomic size_t kept_bytes;    /* of clients' input: conn_read.c */
+    uint64_t grace_ms;            /* for running requests; constant once the server is
+                                   * stopping */
+    _Atomic unsigned leaves_jobs; /* that run or wait for a worker */
     _Atomic bool stopping;
     _Atomic uint64_t refusal_second; /* log lines about refused handshakes */
     _Atomic unsigned refusals;

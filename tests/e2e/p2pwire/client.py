@@ -103,6 +103,9 @@ class Client:
         assert len(hashes) == count
         return hashes
 
+    def leaves(self, root, first, count):
+        return self.ask(msg.Leaves, msg.LeavesRequest(self.new_req(), root, first, count))
+
     def get(self, root, offset, length):
         request = msg.Get(self.new_req(), root, offset, length)
         self.send(request)

@@ -266,6 +266,47 @@ class Error:
 
 
 @dataclass
+class LeavesRequest:
+    TYPE = 0x20
+    req: int
+    root: bytes
+    first: int
+    count: int
+
+    def body(self):
+        return struct.pack(">I", self.req) + self.root + struct.pack(">QH", self.first, self.count)
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.take(32), c.number("Q"), c.number("H"))
+
+
+@dataclass
+class Leaf:
+    hash: bytes
+    sum: int
+
+
+@dataclass
+class Leaves:
+    TYPE = 0x21
+    req: int
+    first: int
+    leaves: list
+
+    def body(self):
+        packed = [leaf.hash + struct.pack(">I", leaf.sum) for leaf in self.leaves]
+        return struct.pack(">IQH", self.req, self.first, len(packed)) + b"".join(packed)
+
+    @classmethod
+    def parse(cls, c):
+        req, first, count = c.number("I"), c.number("Q"), c.number("H")
+        if count > 1024:
+            raise Malformed("too many leaves")
+        return cls(req, first, [Leaf(c.take(32), c.number("I")) for _ in range(count)])
+
+
+@dataclass
 class ChangesRequest:
     TYPE = 0x22
     req: int
@@ -488,7 +529,7 @@ class Close(Empty):
 MESSAGES = [
     Ready, Rekey, Close, MetaRequest, Meta, LayerRequest, Layer, Get, Data, Cancel,
     ListRequest, List, HashRequest, Hash, Ping, Pong, Error, InfoRequest, Info,
-    ChangesRequest, Changes, HistoryRequest, History, Offer, Offered,
+    LeavesRequest, Leaves, ChangesRequest, Changes, HistoryRequest, History, Offer, Offered,
 ]  # fmt: skip
 BY_TYPE = {message.TYPE: message for message in MESSAGES}
 

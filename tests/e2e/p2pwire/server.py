@@ -98,6 +98,7 @@ class Server:
             msg.InfoRequest: self.on_info,
             msg.Ping: lambda c, m: c.send(msg.Pong(m.token)),
             msg.Cancel: lambda c, m: None,
+            **self.more_handlers(),
         }
         while True:
             message = connection.receive()
@@ -121,6 +122,10 @@ class Server:
         self.close()
 
     # --- what a test may override ---
+
+    def more_handlers(self):
+        """For requests that this server does not know."""
+        return {}
 
     def change_m4(self, frame):
         return frame

@@ -10,6 +10,15 @@ def leaves_of(data):
     return [sha256(data[i : i + BLOCK]) for i in range(0, len(data), BLOCK)]
 
 
+def sum_of(block):
+    """The sum of a leaf in LEAVES."""
+    a = b = 0
+    for byte in block:
+        a += byte
+        b += a
+    return a % 2**16 | b % 2**16 << 16
+
+
 def fold(hashes, padding=ZERO):
     """The top over hashes; missing ones up to a power of two are `padding`."""
     if not hashes:
