@@ -89,6 +89,9 @@ uint64_t p2p_conn_rtt_us(const struct p2p_conn *conn);
  * the first request. Borrowed until close. */
 const struct p2p_about *p2p_conn_about(const struct p2p_conn *conn);
 
+/* P2P_FEATURE_... that the peer says it has; 0: none, or none yet. */
+uint32_t p2p_conn_features(const struct p2p_conn *conn);
+
 /* Adds the peer to the known peers as met, with the requested and the reached address.
  * Call it for actions of the user (who named this peer, or downloaded from it), never
  * for lookups of the program itself. If the list is full or cannot be written, that is

@@ -76,6 +76,7 @@ struct p2p_source_spec {
 struct p2p_wanted {
     const char *name;    /* at the sources */
     const char *save_as; /* beneath the downloads directory */
+    const char *base;    /* NULL, or a file there that may have this content */
     struct p2p_digest root;
     uint64_t size, mtime_s;
 };
@@ -86,7 +87,10 @@ struct p2p_download_options {
     const char *name;                 /* copied; a name ending in '/' is a folder */
     const struct p2p_digest *root;    /* NULL: the first source decides (copied) */
     const char *save_as;              /* NULL: name */
-    enum p2p_on_conflict conflict;    /* default RENAME */
+    /* A file beneath the downloads directory that may have much of the content: only
+     * what differs is downloaded. NULL: the one at `save_as`. Copied. */
+    const char *base;
+    enum p2p_on_conflict conflict; /* default RENAME */
     /* At least one, copied. rank.h decides which of them are asked; the others wait. */
     const struct p2p_source_spec *sources;
     size_t source_count;
@@ -173,6 +177,8 @@ struct p2p_download_status {
         sha256_known;  /* sha256: stated by the source; COMPLETED: computed */
     uint64_t received; /* bytes received over the network in this run, including wrong
                           ones */
+    uint64_t reused;   /* verified bytes that came from files that were here, in this
+                          run */
     uint64_t verified; /* verified bytes on disk, including those of earlier runs */
     uint64_t hashed;   /* progress of the whole-file hash (VERIFYING) */
     uint64_t speed;    /* bytes per second, smoothed */

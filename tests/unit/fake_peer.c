@@ -280,6 +280,39 @@ answer_get(struct link *l, const struct p2p_msg *q)
 }
 
 static bool
+answer_leaves(struct link *l, const struct p2p_msg *q)
+{
+    const struct fake_manners *m = &l->peer->manners;
+    const struct fake_file *file = find_file(l->peer, &q->leaves_get.root);
+    uint64_t first = q->leaves_get.first, count = q->leaves_get.count;
+    uint64_t at = first * P2P_BLOCK_SIZE, len = count * P2P_BLOCK_SIZE;
+    struct p2p_leaf leaves[P2P_LEAVES_MAX];
+    uint8_t out[P2P_LEAVES_MAX * P2P_LEAF_LEN];
+    struct p2p_msg msg = {.type = P2P_MSG_LEAVES, .req = q->req};
+
+    atomic_fetch_add(&l->peer->leaves_gets, 1);
+    if (m->leaves_refused > 0)
+        return refuse(l, q->req, (uint16_t)m->leaves_refused);
+    if (file == NULL || count == 0 || count > P2P_LEAVES_MAX ||
+        at >= file->geometry.size)
+        return refuse(l, q->req, 3);
+    if (len > file->geometry.size - at)
+        len = file->geometry.size - at;
+    if (p2p_leaves_make(file->data + at, len, leaves) != P2P_OK)
+        return false;
+    for (uint64_t i = 0; i < count; i++) {
+        leaves[i].hash.b[0] ^= m->wrong_leaves;
+        if (m->equal_sums)
+            leaves[i].sum = 0;
+        p2p_msg_put_leaf(out + i * P2P_LEAF_LEN, &leaves[i]);
+    }
+    msg.leaves.first = first;
+    msg.leaves.count = (uint16_t)count;
+    msg.leaves.leaves = out;
+    return send_msg(l, &msg);
+}
+
+static bool
 answer_list(struct link *l, const struct p2p_msg *q)
 {
     size_t i = 0;
@@ -358,6 +391,10 @@ answer_info(struct link *l, const struct p2p_msg *q)
     const char *name = l->peer->manners.name;
     struct p2p_msg msg = {.type = P2P_MSG_INFO, .req = q->req};
 
+    if (l->peer->manners.leaves) {
+        msg.info.features = P2P_FEATURE_LEAVES;
+        name = "";
+    }
     if (name == NULL)
         return refuse(l, q->req, 2); /* like programs from before INFO */
     msg.info.kind = P2P_ABOUT_LAPTOP;
@@ -377,6 +414,8 @@ answer(struct link *l, const struct p2p_msg *q)
         return answer_layer(l, q);
     case P2P_MSG_GET:
         return answer_get(l, q);
+    case P2P_MSG_LEAVES_GET:
+        return answer_leaves(l, q);
     case P2P_MSG_LIST_GET:
         atomic_fetch_add(&l->peer->lists, 1);
         return answer_list(l, q);

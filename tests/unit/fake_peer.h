@@ -60,6 +60,10 @@ struct fake_manners {
     const char *const *gone;       /* what it deleted, in the last change; borrowed */
     size_t gone_count;             /* at most 256 */
     size_t here_first, here_count; /* of its files: those of the last change */
+    bool leaves;                   /* it knows LEAVES?, and then */
+    bool wrong_leaves;             /* the hashes are wrong */
+    bool equal_sums;               /* all sums are zero */
+    unsigned leaves_refused;       /* answers with this error */
 };
 
 #define FAKE_FILES_MAX 4096
@@ -71,7 +75,7 @@ struct fake_peer {
     size_t file_count;
     int fd;
     uint16_t port;
-    atomic_ullong sent, connections, gets, cancels, lists;
+    atomic_ullong sent, connections, gets, cancels, lists, leaves_gets;
     atomic_bool stop, was_tried;
     atomic_int running;
     pthread_t thread;

@@ -22,44 +22,97 @@ check_chunk(const struct p2p_download *dl, uint64_t chunk, const uint8_t *data)
     return err;
 }
 
-enum p2p_err
-p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
+/* Gives the verified bytes to the disk, and marks them. */
+static enum p2p_err
+write_chunk(const struct p2p_download *dl, uint64_t chunk, const uint8_t *data)
 {
-    struct p2p_download *dl = w->dl;
     const struct p2p_chunks *g = &dl->file->meta.geometry;
-    uint32_t length = p2p_chunk_length(g, chunk);
-    enum p2p_err err;
+    enum p2p_err err =
+        p2p_pwrite_full(p2p_journal_fd(dl->file->journal), data,
+                        p2p_chunk_length(g, chunk), p2p_chunk_offset(g, chunk));
 
-    err = p2p_pwrite_full(p2p_journal_fd(dl->file->journal), data, length,
-                          p2p_chunk_offset(g, chunk));
-    if (err == P2P_OK)
-        err = p2p_journal_mark(dl->file->journal, chunk);
-    if (err != P2P_OK)
-        return err;
-    p2p_lock(&dl->lock);
-    if (p2p_plan_complete(&dl->file->plan, w->lane, chunk)) {
-        p2p_dl_source_delivered(dl, w->source, length);
-        p2p_dl_note_sender(dl, w->source, chunk);
-    }
-    bool is_awaited = p2p_plan_is_awaited(&dl->file->plan, chunk);
-    dl->file->fetched += length;
+    return err == P2P_OK ? p2p_journal_mark(dl->file->journal, chunk) : err;
+}
+
+/* The plan has the chunk: tells those who wait for it. True: a reader does. */
+static bool
+count_chunk(struct p2p_download *dl, uint64_t chunk, uint32_t reused)
+    P2P_REQUIRES(p2p_dl_lock)
+{
+    dl->file->fetched += p2p_chunk_length(&dl->file->meta.geometry, chunk);
+    dl->report.reused += reused;
     if (dl->file->frontier.idle_us > 0)
         pthread_cond_signal(&dl->file->next_ready);
     if (dl->file->plan.left == 0)
         p2p_dl_wake(dl);
     p2p_dl_wake_waiters(dl);
-    p2p_unlock(&dl->lock);
+    return p2p_plan_is_awaited(&dl->file->plan, chunk);
+}
+
+static void
+tell_readers(struct p2p_download *dl, bool is_awaited)
+{
     if (is_awaited && dl->opt.on_readable != NULL)
         dl->opt.on_readable(dl->opt.event_arg);
+}
+
+enum p2p_err
+p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data,
+                  uint32_t reused)
+{
+    struct p2p_download *dl = w->dl;
+    uint32_t length = p2p_chunk_length(&dl->file->meta.geometry, chunk);
+    enum p2p_err err = write_chunk(dl, chunk, data);
+
+    if (err != P2P_OK)
+        return err;
+    p2p_lock(&dl->lock);
+    bool is_first = p2p_plan_complete(&dl->file->plan, w->lane, chunk);
+    if (is_first) {
+        p2p_dl_source_delivered(dl, w->source, length - reused);
+        p2p_dl_note_sender(dl, w->source, chunk);
+    }
+    bool is_awaited = count_chunk(dl, chunk, is_first ? reused : 0);
+    p2p_unlock(&dl->lock);
+    tell_readers(dl, is_awaited);
     return P2P_OK;
 }
 
 enum p2p_err
-p2p_dl_store_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
+p2p_dl_store_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data,
+                   uint32_t reused)
 {
     enum p2p_err err = check_chunk(w->dl, chunk, data);
 
-    return err == P2P_OK ? p2p_dl_keep_chunk(w, chunk, data) : err;
+    return err == P2P_OK ? p2p_dl_keep_chunk(w, chunk, data, reused) : err;
+}
+
+enum p2p_err
+p2p_dl_keep_found(struct p2p_download *dl, uint64_t chunk, const uint8_t *data)
+{
+    enum p2p_err err = write_chunk(dl, chunk, data);
+
+    if (err != P2P_OK)
+        return err;
+    p2p_lock(&dl->lock);
+    bool is_first = !p2p_plan_is_done(&dl->file->plan, chunk), is_awaited = false;
+    if (is_first) {
+        p2p_plan_set_done(&dl->file->plan, chunk);
+        p2p_dl_note_found(dl, chunk);
+        is_awaited =
+            count_chunk(dl, chunk, p2p_chunk_length(&dl->file->meta.geometry, chunk));
+    }
+    p2p_unlock(&dl->lock);
+    tell_readers(dl, is_awaited);
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_dl_store_found(struct p2p_download *dl, uint64_t chunk, const uint8_t *data)
+{
+    enum p2p_err err = check_chunk(dl, chunk, data);
+
+    return err == P2P_OK ? p2p_dl_keep_found(dl, chunk, data) : err;
 }
 
 /* From here on the plan knows the connection. */

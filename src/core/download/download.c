@@ -45,6 +45,8 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
     err = take_name(opt->name, dl->opt.name);
     if (err == P2P_OK)
         err = take_name(save_as, dl->opt.save_as);
+    if (err == P2P_OK)
+        err = take_name(opt->base != NULL ? opt->base : save_as, dl->opt.base);
     if (err == P2P_OK &&
         is_folder_name(dl->opt.name) != is_folder_name(dl->opt.save_as))
         err = P2P_ERR_NAME;

@@ -54,10 +54,9 @@ ask_part(struct fetch *f, unsigned slot_index)
     const struct p2p_download *dl = f->w->dl;
     struct request *r;
     struct p2p_msg get = {.type = P2P_MSG_GET};
-    uint32_t left = slot->length - slot->asked;
 
     r = p2p_requests_add(&f->requests, p2p_conn_next_req(f->w->conn), slot_index,
-                         slot->asked, left < f->max_get ? left : f->max_get);
+                         slot->asked, p2p_fetch_part(slot, f->max_get));
     get.req = r->req;
     get.get.root = dl->file->meta.root;
     get.get.offset = p2p_chunk_offset(&dl->file->meta.geometry, slot->chunk) + r->base;
@@ -67,6 +66,7 @@ ask_part(struct fetch *f, unsigned slot_index)
         get.get.flags = P2P_GET_ZSTD;
 #endif
     slot->asked += r->length;
+    p2p_fetch_skip(slot);
     return p2p_conn_put(f->w->conn, &get);
 }
 
@@ -142,7 +142,8 @@ take_chunk(struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
     bool is_warm = dl->file->pool.idle > 0;
     uint8_t *buf;
 
-    if (f->w->retire || f->slot_count == FETCH_SLOTS || is_full(f) || hash_is_behind(f))
+    if (f->w->retire || f->slot_count == FETCH_SLOTS || is_full(f) ||
+        hash_is_behind(f) || dl->file->reuse.busy)
         return false;
     buf = p2p_pool_get(&dl->file->pool);
     if (buf == NULL)
@@ -160,19 +161,6 @@ take_chunk(struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
                                     p2p_chunk_length(&dl->file->meta.geometry, chunk)};
     f->slot_count++;
     return true;
-}
-
-static enum p2p_err
-ask_rest(struct fetch *f)
-{
-    enum p2p_err err = P2P_OK;
-
-    for (unsigned i = 0; i < FETCH_SLOTS; i++)
-        while (err == P2P_OK && f->slots[i].buf != NULL &&
-               f->slots[i].asked < f->slots[i].length &&
-               f->requests.count < REQUESTS_MAX)
-            err = ask_part(f, i);
-    return err;
 }
 
 /* ---- Giving up on chunks ---- */
@@ -250,6 +238,63 @@ give_up(struct fetch *f, bool (*is_given_up)(const struct fetch *f, unsigned slo
     return err;
 }
 
+/* ---- Whole chunks ---- */
+
+/* What was here has changed, or the source sent something wrong: the next one who
+ * fetches the chunk asks for all of it, and then it is clear who. */
+static void
+fetch_anew(struct fetch *f, uint64_t chunk) P2P_REQUIRES(p2p_dl_lock)
+{
+    struct p2p_download *dl = f->w->dl;
+
+    p2p_dl_reuse_bar(dl, chunk);
+    p2p_plan_give_back(&dl->file->plan, f->w->lane, chunk);
+}
+
+static enum p2p_err
+finish_slot(struct fetch *f, unsigned slot_index)
+{
+    struct fetch_slot *slot = &f->slots[slot_index];
+    bool is_mixed = slot->reused > 0;
+    enum p2p_err err;
+
+    if (!is_mixed && p2p_fetch_offer(f, slot_index))
+        return P2P_OK;
+    err = p2p_dl_store_chunk(f->w, slot->chunk, slot->buf, slot->reused);
+    f->proven |= err == P2P_OK && !is_mixed;
+    p2p_lock(&f->w->dl->lock);
+    if (is_mixed && err == P2P_ERR_HASH_MISMATCH) {
+        fetch_anew(f, slot->chunk);
+        err = P2P_OK;
+    }
+    p2p_fetch_release_slot(f, slot_index);
+    p2p_unlock(&f->w->dl->lock);
+    return err;
+}
+
+static enum p2p_err
+ask_rest(struct fetch *f)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
+        struct fetch_slot *slot = &f->slots[i];
+        if (slot->buf == NULL)
+            continue;
+        if (!slot->is_prepared) {
+            p2p_fetch_prepare(f, slot);
+            if (slot->received == slot->length) {
+                err = finish_slot(f, i);
+                continue;
+            }
+        }
+        while (err == P2P_OK && slot->asked < slot->length &&
+               f->requests.count < REQUESTS_MAX)
+            err = ask_part(f, i);
+    }
+    return err;
+}
+
 static enum p2p_err
 refill(struct fetch *f)
 {
@@ -272,22 +317,6 @@ refill(struct fetch *f)
 }
 
 /* ---- Answers ---- */
-
-static enum p2p_err
-finish_slot(struct fetch *f, unsigned slot_index)
-{
-    struct fetch_slot *slot = &f->slots[slot_index];
-    enum p2p_err err;
-
-    if (p2p_fetch_offer(f, slot_index))
-        return P2P_OK;
-    err = p2p_dl_store_chunk(f->w, slot->chunk, slot->buf);
-    f->proven |= err == P2P_OK;
-    p2p_lock(&f->w->dl->lock);
-    p2p_fetch_release_slot(f, slot_index);
-    p2p_unlock(&f->w->dl->lock);
-    return err;
-}
 
 static void
 count_bytes(struct fetch *f, uint64_t bytes)
@@ -445,6 +474,8 @@ p2p_dl_fetch(struct dl_worker *w)
     while (err == P2P_OK && !p2p_dl_worker_is_stopped(w)) {
         uint64_t before = f.taken;
         err = p2p_fetch_collect(&f);
+        if (err == P2P_OK && f.slot_count == 0)
+            err = p2p_dl_reuse(w);
         if (err == P2P_OK)
             err = refill(&f);
         if (err != P2P_OK)

@@ -19,6 +19,9 @@ struct fetch_slot {
     uint8_t *buf; /* NULL: free */
     uint32_t length, asked, received;
     bool has_begun, is_warm; /* bytes have come; the buffer has its memory already */
+    bool is_prepared;        /* what is here already is in the buffer: */
+    uint32_t reused;         /* so many bytes, */
+    struct base_blocks have; /* these blocks */
     int offer;               /* the offer at the frontier, or FRONTIER_REFUSED */
 };
 
@@ -45,6 +48,15 @@ unsigned p2p_fetch_open_lanes(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl
 unsigned p2p_fetch_buffer_share(const struct fetch *f) P2P_REQUIRES(p2p_dl_lock);
 /* Returns its buffer. */
 void p2p_fetch_release_slot(struct fetch *f, unsigned slot) P2P_REQUIRES(p2p_dl_lock);
+
+/* Blocks of a chunk that are here already (reuse.c); the lock is not held. */
+
+/* Puts them into the buffer; the rest is asked for. */
+void p2p_fetch_prepare(struct fetch *f, struct fetch_slot *slot);
+/* Passes those that stand where the next request would begin. */
+void p2p_fetch_skip(struct fetch_slot *slot);
+/* The length of the next request, up to the next block that is here. */
+uint32_t p2p_fetch_part(const struct fetch_slot *slot, uint32_t max);
 
 /* Parked chunks; the lock is not held. */
 

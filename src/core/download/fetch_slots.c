@@ -82,9 +82,9 @@ finish_offer(struct fetch *f, unsigned slot, enum frontier_answer answer,
         p2p_plan_give_back(&dl->file->plan, f->w->lane, s->chunk);
     p2p_unlock(&dl->lock);
     if (answer == FRONTIER_UNCHECKED)
-        err = done ? P2P_OK : p2p_dl_store_chunk(f->w, s->chunk, s->buf);
+        err = done ? P2P_OK : p2p_dl_store_chunk(f->w, s->chunk, s->buf, 0);
     else if (err == P2P_OK && !done)
-        err = p2p_dl_keep_chunk(f->w, s->chunk, s->buf);
+        err = p2p_dl_keep_chunk(f->w, s->chunk, s->buf, 0);
     f->parked--;
     p2p_lock(&dl->lock);
     p2p_fetch_release_slot(f, slot);
@@ -155,4 +155,54 @@ p2p_fetch_take_back(struct fetch *f)
             worst = err;
     }
     return worst;
+}
+
+/* ---- what is here already ---- */
+
+static bool
+has_block_at(const struct fetch_slot *slot, uint32_t offset)
+{
+    uint32_t block = offset / (uint32_t)P2P_BLOCK_SIZE;
+
+    return slot->have.bits[block / 8] & 1u << block % 8;
+}
+
+/* Where the block that contains this offset ends. */
+static uint32_t
+block_end(const struct fetch_slot *slot, uint32_t offset)
+{
+    uint32_t end =
+        offset - offset % (uint32_t)P2P_BLOCK_SIZE + (uint32_t)P2P_BLOCK_SIZE;
+
+    return end < slot->length ? end : slot->length;
+}
+
+void
+p2p_fetch_skip(struct fetch_slot *slot)
+{
+    while (slot->reused > 0 && slot->asked < slot->length &&
+           has_block_at(slot, slot->asked))
+        slot->asked = block_end(slot, slot->asked);
+}
+
+uint32_t
+p2p_fetch_part(const struct fetch_slot *slot, uint32_t max)
+{
+    uint32_t end = slot->reused > 0 ? slot->asked : slot->length;
+
+    while (end < slot->length && !has_block_at(slot, end))
+        end = block_end(slot, end);
+    return end - slot->asked < max ? end - slot->asked : max;
+}
+
+void
+p2p_fetch_prepare(struct fetch *f, struct fetch_slot *slot)
+{
+    slot->is_prepared = true;
+    slot->reused = p2p_dl_reuse_fill(f->w->dl, slot->chunk, slot->buf, &slot->have);
+    if (slot->reused == 0)
+        return;
+    slot->has_begun = true; /* the buffer is not exchanged */
+    slot->received = slot->reused;
+    p2p_fetch_skip(slot);
 }

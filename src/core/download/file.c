@@ -115,7 +115,8 @@ p2p_dl_file_on_tick(struct p2p_download *dl)
 {
     struct grow_now now = how_things_are(dl);
 
-    if (dl->file->ready && p2p_grow_step(&dl->file->grow, &now, &dl->file->grown))
+    if (dl->file->ready && !dl->file->reuse.busy &&
+        p2p_grow_step(&dl->file->grow, &now, &dl->file->grown))
         retire_workers(dl);
 }
 
@@ -209,6 +210,7 @@ prepare(struct p2p_download *dl)
         err = start_helpers(dl);
     if (err != P2P_OK)
         return err;
+    p2p_dl_reuse_begin(dl);
     p2p_lock(&dl->lock);
     dl->file->ready = true;
     p2p_dl_wake(dl); /* the workers, which download from now on */
@@ -235,6 +237,7 @@ stop_all(struct p2p_download *dl)
     p2p_plan_clear(&file->plan);
     p2p_pool_clear(&file->pool);
     p2p_unlock(&dl->lock);
+    p2p_dl_reuse_end(dl);
 }
 
 /* ---- Fetching ---- */

@@ -9,6 +9,7 @@
 #ifndef P2P_DOWNLOAD_FILE_H
 #define P2P_DOWNLOAD_FILE_H
 
+#include "core/delta/base.h"
 #include "core/plan/frontier.h"
 #include "core/plan/grow.h"
 #include "core/plan/plan.h"
@@ -25,6 +26,18 @@ struct dl_senders {
     struct p2p_digest root;
     unsigned count;
     struct p2p_download_sender at[P2P_DOWNLOAD_SENDERS_MAX];
+};
+
+/* A file that is here and may have some of the new content (reuse.c). One worker at a
+ * time compares it (`busy`), and the others wait. */
+struct dl_reuse {
+    struct p2p_base *base;                       /* constant while ready; NULL: none */
+    struct base_calls calls;                     /* of the worker that is busy */
+    uint8_t *barred P2P_GUARDED_BY(p2p_dl_lock); /* per chunk: what it had was wrong */
+    bool busy P2P_GUARDED_BY(p2p_dl_lock);
+    /* Its whole chunks were looked for; there is nothing more to compare. */
+    bool scanned P2P_GUARDED_BY(p2p_dl_lock);
+    bool over P2P_GUARDED_BY(p2p_dl_lock);
 };
 
 struct dl_file {
@@ -55,6 +68,7 @@ struct dl_file {
     uint64_t fetched P2P_GUARDED_BY(p2p_dl_lock);
     uint64_t hashed P2P_GUARDED_BY(p2p_dl_lock);
 
+    struct dl_reuse reuse;
     struct dl_senders senders P2P_GUARDED_BY(p2p_dl_lock);
     /* The places of readers, plus one; 0: no reader. They outlive the plan. */
     uint64_t read_at[P2P_DOWNLOAD_READERS_MAX] P2P_GUARDED_BY(p2p_dl_lock);
@@ -80,7 +94,7 @@ struct dl_file {
     unsigned restarts;
     bool data_gone; /* another program has removed the written data */
 
-    /* An older version that is kept (versions.c): of the control thread; workers read
+    /* An older version that is kept (target.c): of the control thread; workers read
      * it under the lock. NULL: none. */
     struct p2p_digest *old_layer;
     struct p2p_digest old_root;
@@ -127,17 +141,42 @@ P2P_MUST_CHECK enum p2p_err
 p2p_dl_work_in_lane(struct dl_worker *w, enum p2p_err (*fetch)(struct dl_worker *));
 /* Our own rate limit causes a wait, so the lane does not count as silent. */
 void p2p_dl_lane_on_throttle(struct dl_worker *w) P2P_REQUIRES(p2p_dl_lock);
-/* Handles a complete chunk: checks it, writes it, marks it. HASH_MISMATCH, DISK_FULL,
- * ... */
+/* Handles a complete chunk: checks it, writes it, marks it. `reused`: of it, bytes that
+ * were here. HASH_MISMATCH, DISK_FULL, ... */
 P2P_MUST_CHECK enum p2p_err p2p_dl_store_chunk(struct dl_worker *w, uint64_t chunk,
-                                               const uint8_t *data)
+                                               const uint8_t *data, uint32_t reused)
     P2P_EXCLUDES(p2p_dl_lock);
 /* The same of a chunk that has been checked. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk,
+                                              const uint8_t *data, uint32_t reused)
+    P2P_EXCLUDES(p2p_dl_lock);
+/* A chunk that was found here, and that no lane has to hold. keep_found: it has been
+ * checked. */
+P2P_MUST_CHECK enum p2p_err p2p_dl_store_found(struct p2p_download *dl, uint64_t chunk,
+                                               const uint8_t *data)
+    P2P_EXCLUDES(p2p_dl_lock);
+P2P_MUST_CHECK enum p2p_err p2p_dl_keep_found(struct p2p_download *dl, uint64_t chunk,
                                               const uint8_t *data)
     P2P_EXCLUDES(p2p_dl_lock);
 
+/* ---- reuse.c: the file that is here ---- */
+/* Opens it, when the plan is made; and closes it, when the workers have ended. */
+void p2p_dl_reuse_begin(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
+void p2p_dl_reuse_end(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
+/* Of a worker that has nothing in flight: compares the file, if nobody else does. An
+ * error of the connection, or of the disk. */
+P2P_MUST_CHECK enum p2p_err p2p_dl_reuse(struct dl_worker *w) P2P_EXCLUDES(p2p_dl_lock);
+/* Reads what the file has of a chunk. Returns the bytes. */
+uint32_t p2p_dl_reuse_fill(struct p2p_download *dl, uint64_t chunk, uint8_t *buf,
+                           struct base_blocks *have) P2P_EXCLUDES(p2p_dl_lock);
+/* The chunk was wrong: nothing of it is taken from the file again. */
+void p2p_dl_reuse_bar(struct p2p_download *dl, uint64_t chunk)
+    P2P_REQUIRES(p2p_dl_lock);
+
 /* ---- pieces.c ---- */
+/* The chunk was found here. */
+void p2p_dl_note_found(struct p2p_download *dl, uint64_t chunk)
+    P2P_REQUIRES(p2p_dl_lock);
 /* Begins to record which peer sends which bytes; continues the record if it is the same
  * file. NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_senders_begin(struct p2p_download *dl)
@@ -149,7 +188,7 @@ void p2p_dl_note_sender(struct p2p_download *dl, unsigned source, uint64_t chunk
 /* Tells a new plan what readers need. */
 void p2p_dl_readers_begin(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 
-/* ---- versions.c: on the control thread ---- */
+/* ---- target.c: on the control thread ---- */
 /* Keeps the layer of the old version, because the file changed at its sources. */
 void p2p_dl_keep_version(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* Decides about the data of the old version. The new version is known, its journal not

@@ -73,7 +73,7 @@ take_chunk(struct fetch1 *f, const struct p2p_msg1 *msg)
     dl->report.received += msg->len;
     p2p_plan_on_bytes(&dl->file->plan, f->w->lane, p2p_now_us(), 0);
     p2p_unlock(&dl->lock);
-    enum p2p_err err = p2p_dl_store_chunk(f->w, msg->index, msg->bytes);
+    enum p2p_err err = p2p_dl_store_chunk(f->w, msg->index, msg->bytes, 0);
     p2p_dl_throttle(f->w, msg->len);
     return err;
 }

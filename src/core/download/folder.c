@@ -201,6 +201,8 @@ look_for_files(struct p2p_download *dl)
     for (size_t i = 0; i < f->count && err == P2P_OK && !p2p_dl_should_stop(dl); i++)
         if (is_there(dl, &f->files[i]))
             f->files[i].state = FOLDER_DONE;
+        else
+            err = p2p_folder_copy_base(dl, &f->files[i]);
     return err;
 }
 
@@ -238,7 +240,11 @@ count_files(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
             f->files_done++;
             f->verified += file->size;
         } else if (p2p_folder_is_small(file)) {
+            bool is_written = file->state == FOLDER_WRITTEN;
             f->small_left++;
+            f->written += is_written;
+            f->verified += is_written ? file->size : 0;
+            dl->report.reused += is_written ? file->size : 0;
         }
     }
     f->prepared = true;

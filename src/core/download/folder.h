@@ -36,6 +36,7 @@ struct folder_file {
     enum p2p_err problem; /* it cannot be stored here */
     uint64_t mtime_s;
     char *target; /* NULL: beneath `save_as`; otherwise where it is stored; owned */
+    char *base;   /* NULL, or a file that is here and may have the content; owned */
     char *safe;   /* NULL: its own name; otherwise another one, because the file system
                    * refuses its own; owned */
     uint32_t refused; /* bit i is set if source i does not have it */
@@ -129,6 +130,16 @@ bool p2p_folder_take(struct folder *f, unsigned source, size_t *index)
 /* The name of a file in the private folder while it is incomplete. */
 void p2p_folder_private_name(const struct folder *f, const struct folder_file *file,
                              char out[FOLDER_PRIVATE_MAX]);
+/* Writes the content of a small file, which was checked, under its private name. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_write_private(const struct p2p_download *dl,
+                                                     const struct folder_file *file,
+                                                     const uint8_t *data);
+/* Copies a small file that is here under another name, as after a renaming at the
+ * source; it is WRITTEN then. Large ones are compared when their turn comes (reuse.c).
+ * An error of the disk. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_copy_base(struct p2p_download *dl,
+                                                 struct folder_file *file)
+    P2P_EXCLUDES(p2p_dl_lock);
 /* Geometry for checking a whole file by its root. */
 P2P_MUST_CHECK enum p2p_err p2p_folder_check_root(const struct folder_file *file,
                                                   const uint8_t *data);

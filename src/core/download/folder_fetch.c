@@ -94,9 +94,9 @@ p2p_folder_take(struct folder *f, unsigned source, size_t *index)
 
 /* ---- Storing ---- */
 
-static enum p2p_err
-write_private(const struct p2p_download *dl, const struct folder_file *file,
-              const uint8_t *data)
+enum p2p_err
+p2p_folder_write_private(const struct p2p_download *dl, const struct folder_file *file,
+                         const uint8_t *data)
 {
     char name[FOLDER_PRIVATE_MAX];
     int fd = -1;
@@ -118,6 +118,31 @@ write_private(const struct p2p_download *dl, const struct folder_file *file,
     if (fd >= 0)
         close(fd);
     return err;
+}
+
+enum p2p_err
+p2p_folder_copy_base(struct p2p_download *dl, struct folder_file *file)
+{
+    uint8_t *data = NULL;
+    struct stat st;
+    int fd = -1;
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
+
+    if (file->base == NULL || !p2p_folder_is_small(file) || file->problem != P2P_OK)
+        return P2P_OK;
+    if (p2p_root_open_file(dl->opt.downloads, file->base, &fd, &st) == P2P_OK &&
+        (uint64_t)st.st_size == file->size)
+        err = (data = malloc(file->size + 1)) != NULL ? P2P_OK : P2P_ERR_NOMEM;
+    if (err == P2P_OK)
+        err = p2p_pread_full(fd, data, file->size, 0);
+    if (err == P2P_OK)
+        err = p2p_folder_check_root(file, data);
+    p2p_fd_close(&fd);
+    bool is_read = err == P2P_OK;
+    if (is_read && (err = p2p_folder_write_private(dl, file, data)) == P2P_OK)
+        file->state = FOLDER_WRITTEN;
+    free(data);
+    return is_read ? err : P2P_OK; /* else it is downloaded */
 }
 
 /* Also checks the whole file's hash, if one is stated. */
@@ -145,7 +170,7 @@ finish(struct small_fetch *s, struct slot *slot)
     if (err == P2P_OK)
         err = check_sha256(slot);
     if (err == P2P_OK)
-        err = write_private(dl, file, slot->buf);
+        err = p2p_folder_write_private(dl, file, slot->buf);
     if (err != P2P_OK)
         return err;
     p2p_lock(&dl->lock);

@@ -51,6 +51,7 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
         .name = file->name,
         .root = &file->root,
         .save_as = target,
+        .base = file->base,
         .conflict = p2p_folder_conflict(dl, file),
         .sources = specs,
         .source_count = usable_specs(dl, specs, ids),
@@ -74,7 +75,7 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
 
 /* The progress of the folder before this file. */
 struct before {
-    uint64_t verified, received;
+    uint64_t verified, received, reused;
 };
 
 /* Copies the progress of the file's download to the folder. True: that download is
@@ -88,6 +89,7 @@ follow(struct p2p_download *dl, struct p2p_download *child, const struct before 
     p2p_lock(&dl->lock);
     dl->folder->verified = before->verified + status.verified;
     dl->report.received = before->received + status.received;
+    dl->report.reused = before->reused + status.reused;
     /* A full disk pauses the file's download, which resumes automatically. */
     dl->report.error = status.error;
     memcpy(dl->report.message, status.message, sizeof(dl->report.message));
@@ -143,7 +145,8 @@ p2p_folder_large(struct p2p_download *dl, struct folder_file *file)
     if (err != P2P_OK)
         return err;
     p2p_lock(&dl->lock);
-    before = (struct before){dl->folder->verified, dl->report.received};
+    before =
+        (struct before){dl->folder->verified, dl->report.received, dl->report.reused};
     p2p_unlock(&dl->lock);
     p2p_dl_enter(dl, P2P_DL_DOWNLOADING);
     if (!wait_for_child(dl, child, &before, &keep))

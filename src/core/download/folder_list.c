@@ -25,8 +25,13 @@ add(struct folder *f, const struct p2p_wanted *wanted)
                                  .mtime_s = wanted->mtime_s};
     if (wanted->save_as != NULL)
         file->target = strdup(wanted->save_as);
-    if (file->name == NULL || (wanted->save_as != NULL && file->target == NULL)) {
+    if (wanted->base != NULL)
+        file->base = strdup(wanted->base);
+    if (file->name == NULL || (wanted->save_as != NULL && file->target == NULL) ||
+        (wanted->base != NULL && file->base == NULL)) {
         free(file->name);
+        free(file->target);
+        free(file->base);
         return P2P_ERR_NOMEM;
     }
     f->count++;
@@ -55,9 +60,12 @@ p2p_folder_set_list(struct p2p_download *dl, const struct p2p_wanted *list,
 
     for (size_t i = 0; i < count && err == P2P_OK; i++) {
         const char *to = list[i].save_as;
+        const char *base = list[i].base;
         err = to != NULL && list[i].size <= P2P_FILE_SIZE_MAX
                   ? p2p_name_check(to, strlen(to), true)
                   : P2P_ERR_USAGE;
+        if (err == P2P_OK && base != NULL)
+            err = p2p_name_check(base, strlen(base), true);
         if (err == P2P_OK)
             err = add(dl->folder, &list[i]);
     }
@@ -104,6 +112,7 @@ p2p_folder_forget_list(struct folder *f)
     for (size_t i = 0; i < f->count; i++) {
         free(f->files[i].name);
         free(f->files[i].target);
+        free(f->files[i].base);
         free(f->files[i].safe);
     }
     f->count = 0;

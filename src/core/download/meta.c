@@ -128,6 +128,7 @@ learn_meta(struct dl_worker *w)
     if (err == P2P_ERR_NOT_FOUND)
         err = ask_moved(w, &meta);
     p2p_lock(&dl->lock);
+    s->features = p2p_conn_features(w->conn);
     s->disagreed =
         err == P2P_ERR_NOT_FOUND && dl->file->meta_known && !dl->opt.root_asked;
     if (err == P2P_OK)

@@ -96,6 +96,13 @@ p2p_dl_note_sender(struct p2p_download *dl, unsigned source, uint64_t chunk)
         note(s, chunk, from->id_known ? number_of(s, &from->id) : NOBODY);
 }
 
+void
+p2p_dl_note_found(struct p2p_download *dl, uint64_t chunk)
+{
+    if (dl->file->senders.of != NULL)
+        note(&dl->file->senders, chunk, NOBODY);
+}
+
 /* What the pieces from `first` to before `end` have in common. */
 static void
 fill_cell(const struct dl_senders *s, uint64_t first, uint64_t end,

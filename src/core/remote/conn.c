@@ -180,6 +180,12 @@ p2p_conn_about(const struct p2p_conn *conn)
     return conn->has_about ? &conn->about : NULL;
 }
 
+uint32_t
+p2p_conn_features(const struct p2p_conn *conn)
+{
+    return conn->features;
+}
+
 const struct p2p_addr *
 p2p_conn_address(const struct p2p_conn *conn)
 {

@@ -21,6 +21,7 @@ struct p2p_conn {
     uint32_t info_req;             /* of the INFO? that waits for its answer; 0: none */
     bool has_about;                /* it has answered */
     struct p2p_about about;        /* its claims about itself */
+    uint32_t features;             /* likewise */
     struct p2p_identity *identity; /* borrowed */
     struct p2p_addr addr;          /* as requested */
     /* The peer's address: as requested, and as reported by the socket ("" if unknown).

@@ -272,6 +272,7 @@ take_info(struct p2p_conn *conn, const struct p2p_msg_info *info)
     conn->about.kind = p2p_about_kind_of(info->kind);
     (void)p2p_about_set_name(&conn->about, info->name.at, info->name.len);
     conn->has_about = true;
+    conn->features = info->features;
     p2p_conn_keep_claim(conn);
 }
 

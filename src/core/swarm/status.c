@@ -218,6 +218,7 @@ p2p_dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out)
     memcpy(out->works, dl->report.works, sizeof(out->works));
     dl->task->fill_status(dl, out);
     out->received = dl->report.received;
+    out->reused = dl->report.reused;
     out->speed = moving ? (uint64_t)dl->report.speed : 0;
     out->eta_s = UINT64_MAX;
     if (moving && out->speed > 0 && out->size_known && out->size >= out->verified)

@@ -68,6 +68,8 @@ struct dl_source {
     uint64_t scout_ms;       /* when the next one is due */
     bool agreed;             /* its META is about our (root, size) */
     bool had;                /* this was true once, and may become true again */
+    uint32_t features;       /* P2P_FEATURE_..., as it says with its META */
+    unsigned leaves_failed;  /* LEAVES? had no good end: it is not asked for ever */
     bool disagreed; /* dropped because its META describes another file. It gets another
                        chance if ours turns out to be wrong */
     struct p2p_meta meta;
@@ -109,6 +111,7 @@ struct dl_options {
     struct p2p_discovery *discovery;
     struct p2p_rate *rate;
     char name[P2P_NAME_MAX + 1], save_as[P2P_NAME_MAX + 1];
+    char base[P2P_NAME_MAX + 1]; /* a file that may have some of the content */
     enum p2p_on_conflict conflict;
     enum p2p_verify verify;
     unsigned connections, retries;
@@ -148,6 +151,7 @@ struct dl_report {
     char works[P2P_NAME_MAX + 1]; /* with TARGET_NAME: a name that would work; or "" */
     uint64_t disk_bytes; /* with DISK_TOO_SMALL: size of the disk; 0: unknown */
     uint64_t received, sampled_received, sampled_ms;
+    uint64_t reused; /* bytes of files that were here */
     double speed;
     uint64_t reported_ms;
     bool over;         /* COMPLETED, FAILED or CANCELLED */
