@@ -61,8 +61,60 @@ struct batch {
     struct p2p_wanted *wanted;
     size_t *steps;
     char (*targets)[P2P_NAME_MAX + 1];
+    char (*bases)[P2P_NAME_MAX + 1];
     size_t count;
+    const struct p2p_round_step **here; /* files that are here, sorted by content */
+    size_t here_count;
 };
+
+/* ---- Files that were renamed or copied at the source ---- */
+
+static int
+by_content(const void *a, const void *b)
+{
+    const struct p2p_round_step *x = *(const struct p2p_round_step *const *)a,
+                                *y = *(const struct p2p_round_step *const *)b;
+
+    return memcmp(&x->here, &y->here, sizeof(x->here));
+}
+
+static int
+has_content(const void *root, const void *item)
+{
+    const struct p2p_round_step *s = *(const struct p2p_round_step *const *)item;
+
+    return memcmp(root, &s->here, sizeof(s->here));
+}
+
+static enum p2p_err
+sort_contents(const struct p2p_round *r, struct batch *b)
+{
+    b->here = calloc(r->count + 1, sizeof(*b->here));
+    if (b->here == NULL)
+        return P2P_ERR_NOMEM;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->steps[i].is_there && !r->steps[i].is_unread)
+            b->here[b->here_count++] = &r->steps[i];
+    if (b->here_count > 0)
+        qsort(b->here, b->here_count, sizeof(*b->here), by_content);
+    return P2P_OK;
+}
+
+/* A file here that has the content; NULL: there is none. Files are removed only after
+ * all downloads. */
+static const char *
+find_base(const struct p2p_round *r, const struct batch *b,
+          const struct p2p_digest *root, char out[P2P_NAME_MAX + 1])
+{
+    const struct p2p_round_step **found =
+        b->here_count > 0
+            ? bsearch(root, b->here, b->here_count, sizeof(*b->here), has_content)
+            : NULL;
+
+    return found != NULL && p2p_round_name_here(r, (*found)->name, out) ? out : NULL;
+}
+
+/* ---- Downloading ---- */
 
 static enum p2p_err
 download(struct p2p_round *r, const struct batch *b)
@@ -124,11 +176,14 @@ fill(struct p2p_round *r, struct batch *b, size_t *next)
             continue;
         }
         b->steps[b->count] = *next;
-        b->wanted[b->count++] = (struct p2p_wanted){.name = s->name,
-                                                    .save_as = target,
-                                                    .root = s->source->root,
-                                                    .size = s->source->size,
-                                                    .mtime_s = s->source->mtime_s};
+        b->wanted[b->count] = (struct p2p_wanted){
+            .name = s->name,
+            .save_as = target,
+            .base = find_base(r, b, &s->source->root, b->bases[b->count]),
+            .root = s->source->root,
+            .size = s->source->size,
+            .mtime_s = s->source->mtime_s};
+        b->count++;
     }
 }
 
@@ -137,11 +192,14 @@ p2p_round_fetch(struct p2p_round *r)
 {
     struct batch b = {.wanted = calloc(BATCH, sizeof(*b.wanted)),
                       .steps = calloc(BATCH, sizeof(*b.steps)),
-                      .targets = calloc(BATCH, sizeof(*b.targets))};
+                      .targets = calloc(BATCH, sizeof(*b.targets)),
+                      .bases = calloc(BATCH, sizeof(*b.bases))};
     enum p2p_err err = P2P_OK;
 
-    if (b.wanted == NULL || b.steps == NULL || b.targets == NULL)
+    if (b.wanted == NULL || b.steps == NULL || b.targets == NULL || b.bases == NULL)
         err = P2P_ERR_NOMEM;
+    if (err == P2P_OK)
+        err = sort_contents(r, &b);
     for (size_t next = 0;
          next < r->count && err == P2P_OK && !p2p_round_is_stopped(r);) {
         fill(r, &b, &next);
@@ -152,5 +210,7 @@ p2p_round_fetch(struct p2p_round *r)
     free(b.wanted);
     free(b.steps);
     free(b.targets);
+    free(b.bases);
+    free(b.here);
     return err;
 }
