@@ -97,6 +97,7 @@ copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
     if (st->state !=
         P2P_DL_CONNECTING) /* before that, it has not read the data on the disk */
         t->verified = st->verified;
+    t->reused = st->reused;
     t->speed = st->speed;
     t->eta_s = st->eta_s;
     t->live_count = t->live != NULL ? st->source_count : 0;

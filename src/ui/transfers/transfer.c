@@ -376,6 +376,7 @@ ui_transfer_json(struct http_json_out *o, const char *name,
     http_json_put_string(o, "state", ui_state_name(t->state));
     http_json_put_u64(o, "received", t->verified);
     http_json_put_u64(o, "verified", t->verified);
+    http_json_put_u64(o, "reused", t->reused);
     http_json_put_u64(o, "speed", t->state == UI_DOWNLOADING ? t->speed : 0);
     if (t->state == UI_DOWNLOADING && t->eta_s != UINT64_MAX)
         http_json_put_u64(o, "eta_s", t->eta_s);

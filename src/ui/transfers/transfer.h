@@ -93,6 +93,7 @@ struct ui_transfer {
     bool is_ending;       /* its thread waits for them; nobody else may begin */
     struct p2p_rate rate; /* its own limit, within the limit of all downloads */
     uint64_t speed, eta_s, verified_at_start;
+    uint64_t reused;                /* of files that were here; also when it is over */
     struct p2p_source_status *live; /* P2P_DOWNLOAD_SOURCES_MAX; owned */
     size_t live_count;
     struct p2p_download_pieces *pieces; /* of the runs that are over; owned */
