@@ -119,6 +119,29 @@ a_silent_lane_is_helped_at_once(void **state)
 }
 
 static void
+a_chunk_of_two_silent_lanes_goes_to_another_source(void **state)
+{
+    const uint64_t later = PLAN_SILENT_US + 1, much_later = 3 * PLAN_SILENT_US;
+    struct plan p = make(1);
+
+    (void)state;
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_open_lane(&p, 1, 0, 0);
+    p2p_plan_open_lane(&p, 2, 0, 0);
+    p2p_plan_open_lane(&p, 3, 1, 0);
+    assert_int_equal(take(&p, 0, 0), 0);
+    assert_int_equal(take(&p, 1, later), 0);
+    assert_int_equal(take(&p, 3, later), UINT64_MAX); /* lane 1 may still bring it */
+    assert_int_equal(take(&p, 2, much_later), UINT64_MAX); /* of the silent source */
+    assert_int_equal(take(&p, 3, much_later), 0);
+    assert_true(p2p_plan_complete(&p, 3, 0));
+    for (unsigned lane = 0; lane < 2; lane++)
+        p2p_plan_give_back(&p, lane, 0);
+    assert_true(p2p_plan_is_done(&p, 0));
+    p2p_plan_clear(&p);
+}
+
+static void
 endgame_helps_slow_sources_only(void **state)
 {
     struct plan p = make(3);
@@ -577,6 +600,7 @@ main(void)
         cmocka_unit_test(what_a_lane_held_comes_back),
         cmocka_unit_test(a_chunk_can_be_taken_back),
         cmocka_unit_test(a_silent_lane_is_helped_at_once),
+        cmocka_unit_test(a_chunk_of_two_silent_lanes_goes_to_another_source),
         cmocka_unit_test(endgame_helps_slow_sources_only),
         cmocka_unit_test(equals_do_not_ask_twice),
         cmocka_unit_test(every_chunk_once),

@@ -1,6 +1,6 @@
 /*
- * How a chunk is assigned. Each chunk has one byte of state: 0, 1 or 2 holders, or
- * done. `next` is a lower bound for the lowest free chunk, so that a search starts
+ * How a chunk is assigned. Each chunk has one byte of state: how many lanes hold it,
+ * or done. `next` is a lower bound for the lowest free chunk, so that a search starts
  * there and not at the beginning; it moves back when a chunk below it becomes free.
  *
  * A lane that asks for work first looks for a chunk that is late at another lane. While
@@ -9,10 +9,11 @@
  * endgame), chunks of slow lanes count, too. The expected time of a lane's i-th chunk
  * follows from its rate. A chunk is requested a second time if this lane would need
  * less than half of that time, and if at least ENDGAME_GAIN_US are saved; among these
- * chunks the latest one is chosen. There is never a third request. The chunk that a
- * reader waits for counts as late in the same way at any time. If nothing is late, the
- * lane takes the lowest free chunk from the place of a reader on; without a reader, or
- * when nothing is free there, the lowest free chunk of all.
+ * chunks the latest one is chosen. There is a third request only while all who hold the
+ * chunk are silent, and of other sources. The chunk that a reader waits for counts as
+ * late in the same way at any time. If nothing is late, the lane takes the lowest free
+ * chunk from the place of a reader on; without a reader, or when nothing is free there,
+ * the lowest free chunk of all.
  *
  * Invariants: `free` counts the chunks in state 0, `left` the chunks that are not done,
  * no chunk below `next` is free, and none between the place of a reader and its `next`.
@@ -253,10 +254,23 @@ may_help(const struct plan *p, const struct plan_lane *l, uint64_t chunk,
     return is_silent(l, now_us) || p2p_plan_is_awaited(p, chunk);
 }
 
+/* Lanes hold it, all are silent, and none is of this lane's source: without another
+ * one, the chunk would wait until they are given up. */
+static bool
+is_stuck(const struct plan *p, unsigned source, uint64_t chunk, uint64_t now_us)
+{
+    for (unsigned n = 0; n < PLAN_LANES; n++) {
+        const struct plan_lane *l = &p->lanes[n];
+        if (held_index(l, chunk) >= 0 && (l->source == source || !is_silent(l, now_us)))
+            return false;
+    }
+    return true;
+}
+
 /*
- * Finds a chunk that only one other lane holds and that this lane would have much
- * earlier. From a lane of the same source it takes chunks only if that lane is silent,
- * because lanes of one source share its rate.
+ * Finds a chunk that only one other lane holds, or only silent ones, and that this lane
+ * would have much earlier. From a lane of the same source it takes chunks only if that
+ * lane is silent, because lanes of one source share its rate.
  */
 static bool
 find_late(const struct plan *p, unsigned lane, uint64_t now_us, uint64_t *chunk)
@@ -275,7 +289,10 @@ find_late(const struct plan *p, unsigned lane, uint64_t now_us, uint64_t *chunk)
                 continue;
             double expected = expected_us(p, l, i, now_us);
             bool silent = expected == DBL_MAX;
-            if (p->state[l->held[i]] != 1 || expected <= worst)
+            if (expected <= worst || p2p_plan_is_done(p, l->held[i]))
+                continue;
+            if (p->state[l->held[i]] > 1 &&
+                !is_stuck(p, me->source, l->held[i], now_us))
                 continue;
             if (!silent && (l->source == me->source || me->rate <= 0))
                 continue;

@@ -43,7 +43,7 @@ struct plan_lane {
 
 struct plan {
     struct p2p_chunks geometry;
-    uint8_t *state;   /* per chunk: holders 0..2, or PLAN_DONE */
+    uint8_t *state;   /* per chunk: how many hold it, or PLAN_DONE */
     uint64_t next;    /* no chunk below it is free */
     uint64_t free;    /* number of chunks that no lane holds and that are not done */
     uint64_t left;    /* number of chunks that are not done */
