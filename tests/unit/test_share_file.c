@@ -498,12 +498,10 @@ look(struct shared *f)
 }
 
 /* The folder has the second version of "a" and the first version of "b". Both are
- * removed, in this order; `when` is SQL for the time. */
+ * removed, in this order. */
 static void
-remove_two(struct shared *f, const char *when)
+remove_two(struct shared *f)
 {
-    char text[256];
-
     scratch_put(&f->scratch, "s/stays", "the folder is never empty");
     scratch_put(&f->scratch, "s/a", "one");
     scratch_put(&f->scratch, "s/b", "b");
@@ -512,12 +510,10 @@ remove_two(struct shared *f, const char *when)
     look(f);
     remove(scratch_path(&f->scratch, "s/a"));
     remove(scratch_path(&f->scratch, "s/b"));
-    snprintf(text, sizeof(text),
-             "UPDATE files SET root = NULL, sha256 = NULL, mtime_ns = %s,"
-             " change = change + CASE name WHEN 'a' THEN 100 ELSE 200 END"
-             " WHERE name <> 'stays'",
-             when);
-    sql(f, text);
+    sql(f, "UPDATE files SET root = NULL, sha256 = NULL,"
+           " change = change + CASE name WHEN 'a' THEN 100 ELSE 200 END"
+           " WHERE name <> 'stays'");
+    sql(f, "UPDATE feed SET last = (SELECT max(change) FROM files)");
 }
 
 static void
@@ -525,7 +521,7 @@ a_name_that_comes_back_goes_on_with_its_numbers(void **state)
 {
     struct shared *f = *state;
 
-    remove_two(f, "1000000000 * unixepoch()");
+    remove_two(f);
     look(f); /* a restart forgets nothing */
     scratch_put(&f->scratch, "s/a", "three");
     scratch_put(&f->scratch, "s/b", "b");
@@ -538,13 +534,15 @@ a_name_that_comes_back_goes_on_with_its_numbers(void **state)
     assert_int_equal(shared_entry(f, "stays").version, 1);
 }
 
-/* The newest change always stays, because the next one must have a larger number. */
+/* After 90 days of a running machine. Here "a" was removed that long ago, and "b" when
+ * that day had begun. */
 static void
 removed_files_are_forgotten_in_the_end(void **state)
 {
     struct shared *f = *state;
 
-    remove_two(f, "1000000000 * (unixepoch() - 91 * 86400)");
+    remove_two(f);
+    sql(f, "INSERT INTO feed_days SELECT clock_s / 86400 - 90, last - 1 FROM feed");
     look(f);
     scratch_put(&f->scratch, "s/a", "three");
     scratch_put(&f->scratch, "s/b", "b");
