@@ -518,7 +518,7 @@ parse_folder(struct http_request *req, const char *of, enum ui_folder *folder)
     *folder = of != NULL && strcmp(of, "downloads") == 0 ? UI_DOWNLOADS : UI_SHARED;
     if (of != NULL && (*folder == UI_DOWNLOADS || strcmp(of, "shared") == 0))
         return true;
-    http_fail(req, 400, "bad_parameter", "of must be shared or downloads");
+    http_fail(req, 400, "bad_parameter", "\"of\" must be shared or downloads");
     return false;
 }
 

@@ -178,7 +178,7 @@ ui_thumbs_handle_path(struct http_request *req, void *arg)
     if (!parse_side(req, &key.side))
         return;
     if (of == NULL || (folder == UI_SHARED && strcmp(of, "shared") != 0)) {
-        http_fail(req, 400, "bad_parameter", "of must be shared or downloads");
+        http_fail(req, 400, "bad_parameter", "\"of\" must be shared or downloads");
         return;
     }
     if (!ui_check_name(req, path) || http_offload(req) ||
