@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/delta/match.h"
+#include "p2p/array.h"
 #include "p2p/io.h"
 #include "p2p/tree.h"
 
@@ -191,23 +192,6 @@ p2p_base_leaves_of(const struct p2p_base *b, uint64_t chunk)
 }
 
 static enum p2p_err
-make_room(void **array, size_t *room, size_t need, size_t item)
-{
-    size_t more = *room > 0 ? *room : 1024;
-    void *grown;
-
-    while (more < need)
-        more *= 2;
-    if (more == *room)
-        return P2P_OK;
-    if ((grown = realloc(*array, more * item)) == NULL)
-        return P2P_ERR_NOMEM;
-    *array = grown;
-    *room = more;
-    return P2P_OK;
-}
-
-static enum p2p_err
 check_leaves(const struct p2p_base *b, uint64_t chunk, const struct p2p_leaf *leaves,
              uint32_t count)
 {
@@ -226,26 +210,29 @@ enum p2p_err
 p2p_base_want(struct p2p_base *b, uint64_t chunk, const struct p2p_leaf *leaves)
 {
     uint32_t count = p2p_base_leaves_of(b, chunk);
-    void *wants = b->wants, *chunks = b->chunks;
     enum p2p_err err = check_leaves(b, chunk, leaves, count);
+    struct base_chunk *chunks;
 
     if (err == P2P_OK && b->want_count + count > MATCH_WANTS_MAX)
         err = P2P_ERR_RANGE;
-    if (err == P2P_OK)
-        err =
-            make_room(&wants, &b->want_room, b->want_count + count, sizeof(*b->wants));
-    b->wants = wants;
-    if (err == P2P_OK)
-        err =
-            make_room(&chunks, &b->chunk_room, b->chunk_count + 1, sizeof(*b->chunks));
-    b->chunks = chunks;
     if (err != P2P_OK)
         return err;
-    b->chunks[b->chunk_count++] =
-        (struct base_chunk){.chunk = chunk, .first = (uint32_t)b->want_count};
-    for (uint32_t i = 0; i < count; i++)
-        b->wants[b->want_count++] =
+    for (uint32_t i = 0; i < count; i++) {
+        struct match_want *wants =
+            p2p_array_room(b->wants, b->want_count + i, &b->want_room, sizeof(*wants));
+        if (wants == NULL)
+            return P2P_ERR_NOMEM;
+        b->wants = wants;
+        wants[b->want_count + i] =
             (struct match_want){.hash = leaves[i].hash, .sum = leaves[i].sum};
+    }
+    chunks = p2p_array_room(b->chunks, b->chunk_count, &b->chunk_room, sizeof(*chunks));
+    if (chunks == NULL)
+        return P2P_ERR_NOMEM;
+    b->chunks = chunks;
+    chunks[b->chunk_count++] =
+        (struct base_chunk){.chunk = chunk, .first = (uint32_t)b->want_count};
+    b->want_count += count;
     return P2P_OK;
 }
 
