@@ -297,6 +297,38 @@ wait_for_the_end(int fd)
     }
 }
 
+/* A program that says its last words while the other side still sends, and reads no
+ * more: the words arrive. */
+static void
+last_words_arrive_while_the_other_side_sends(void **state)
+{
+    static const uint8_t piece[65536], words[] = "everything is here";
+
+    (void)state;
+    for (int round = 0; round < 8; round++) { /* which comes first is by chance */
+        struct opener o[2];
+        struct p2p_stop *stop;
+        uint8_t heard[sizeof(words)];
+        size_t got = 0;
+
+        make_both(o, &stop);
+        open_both(o);
+        while (write(o[0].way.fd, piece, sizeof(piece)) > 0) /* until nothing fits */
+            wait_for(o[1].way.fd, POLLIN);
+        assert_int_equal(write(o[1].way.fd, words, sizeof(words)), sizeof(words));
+        close(o[1].way.fd);
+        while (got < sizeof(words)) {
+            wait_for(o[0].way.fd, POLLIN);
+            ssize_t n = read(o[0].way.fd, heard + got, sizeof(words) - got);
+            assert_true(n > 0);
+            got += (size_t)n;
+        }
+        assert_memory_equal(heard, words, sizeof(words));
+        close(o[0].way.fd);
+        p2p_stop_free(stop);
+    }
+}
+
 /* Whether the other side is silent or sends all the time: both ends are free long
  * before a time-out of the path. */
 static void
@@ -455,6 +487,7 @@ main(void)
         cmocka_unit_test(strangers_are_not_heard),
         cmocka_unit_test(a_dead_path_ends_it),
         cmocka_unit_test(bytes_pass_between_sockets),
+        cmocka_unit_test(last_words_arrive_while_the_other_side_sends),
         cmocka_unit_test(both_sides_hear_of_the_end),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(no_more_channels_than_allowed),

@@ -288,11 +288,8 @@ to_app(struct p2p_channel_port *port)
             p2p_sctp_drop(stream, (size_t)n);
         else if (errno == EAGAIN)
             return;
-        else if (errno != EINTR) {
-            if (!port->app_has_ended)
-                end_app(port);
-            return;
-        }
+        else if (errno != EINTR)
+            p2p_sctp_drop(stream, len); /* nobody reads; its last bytes still go out */
     }
     if (p2p_sctp_is_ended(stream) && !port->app_is_told) {
         port->app_is_told = true;
