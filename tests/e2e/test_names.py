@@ -28,7 +28,7 @@ def test_a_peer_says_its_name_and_kind(suite):
     with peer.client() as client:
         answer = client.info(b"Hall", 1)
         assert (answer.name.decode(), answer.kind) == ("Küche 🍳", 5)
-        assert answer.version and answer.features == 1 | 2 | 8  # offers, changes, history
+        assert answer.version and answer.features == 1 | 2 | 4 | 8  # offers, changes, leaves, history
         assert client.info().name == answer.name, "the same again"
         assert client.fetch("f.txt") == b"x"
 
