@@ -118,7 +118,7 @@ admit(struct http_request *req, struct ui_access *access, bool only_owner)
     if (caller == UI_STRANGER)
         return refuse_stranger(req);
     if (caller != UI_LOCAL && caller != UI_OPEN && device.id[0] != '\0')
-        ui_revoke_tie(req, &device);
+        ui_revoke_tie(access, req, &device);
     if (caller != UI_OPEN)
         http_request_mark_known(req);
     if (!only_owner || ui_caller_is_owner(caller))

@@ -13,8 +13,9 @@ struct ui_revoker {
     struct ui_access *access;
     pthread_t thread;
     struct ui_revoker_lock lock;
-    pthread_cond_t stop;
+    pthread_cond_t woken;
     bool is_stopping P2P_GUARDED_BY(ui_revoker_lock);
+    bool has_requests P2P_GUARDED_BY(ui_revoker_lock); /* of devices; maybe */
 };
 
 /* Ids are 16 hexadecimal digits: the number is the id itself. */
@@ -25,9 +26,19 @@ group_of(const struct p2p_device *device)
 }
 
 void
-ui_revoke_tie(struct http_request *req, const struct p2p_device *device)
+ui_revoke_tie(struct ui_access *access, struct http_request *req,
+              const struct p2p_device *device)
 {
+    struct ui_revoker *r = access->revoker;
+
     http_set_group(req, group_of(device));
+    if (r == NULL)
+        return;
+    p2p_lock(&r->lock);
+    if (!r->has_requests)
+        pthread_cond_signal(&r->woken);
+    r->has_requests = true;
+    p2p_unlock(&r->lock);
 }
 
 struct devices {
@@ -62,22 +73,37 @@ ui_revoke_look(struct ui_access *access)
     free(list.at);
 }
 
+/* Waits for the next look. False: the thread is to end. */
+static bool
+wait_for_look(struct ui_revoker *r)
+{
+    uint64_t due_ms;
+
+    p2p_lock(&r->lock);
+    while (!r->has_requests && !r->is_stopping)
+        p2p_wait(&r->woken, &r->lock);
+    due_ms = p2p_now_ms() + UI_REVOKE_LOOK_MS;
+    while (!r->is_stopping && p2p_now_ms() < due_ms)
+        (void)p2p_wait_until(&r->woken, &r->lock, due_ms);
+    r->has_requests = false; /* one that comes meanwhile sets it again */
+    bool goes_on = !r->is_stopping;
+    p2p_unlock(&r->lock);
+    return goes_on;
+}
+
 static void *
 revoker_main(void *arg)
 {
     struct ui_revoker *r = arg;
 
-    p2p_lock(&r->lock);
-    while (!r->is_stopping) {
-        (void)p2p_wait_until(&r->stop, &r->lock, p2p_now_ms() + UI_REVOKE_LOOK_MS);
-        if (r->is_stopping)
-            break;
-        p2p_unlock(&r->lock);
-        if (http_close_groups(r->access->http, NULL, NULL) > 0)
-            ui_revoke_look(r->access);
+    while (wait_for_look(r)) {
+        if (http_close_groups(r->access->http, NULL, NULL) == 0)
+            continue;
+        ui_revoke_look(r->access);
         p2p_lock(&r->lock);
+        r->has_requests = true;
+        p2p_unlock(&r->lock);
     }
-    p2p_unlock(&r->lock);
     return NULL;
 }
 
@@ -90,10 +116,10 @@ ui_revoker_new(struct ui_access *access)
         return NULL;
     r->access = access;
     p2p_mutex_init(&r->lock);
-    p2p_cond_init(&r->stop);
+    p2p_cond_init(&r->woken);
     if (pthread_create(&r->thread, NULL, revoker_main, r) == 0)
         return r;
-    pthread_cond_destroy(&r->stop);
+    pthread_cond_destroy(&r->woken);
     p2p_mutex_clear(&r->lock);
     free(r);
     return NULL;
@@ -106,10 +132,10 @@ ui_revoker_free(struct ui_revoker *r)
         return;
     p2p_lock(&r->lock);
     r->is_stopping = true;
-    pthread_cond_signal(&r->stop);
+    pthread_cond_signal(&r->woken);
     p2p_unlock(&r->lock);
     pthread_join(r->thread, NULL);
-    pthread_cond_destroy(&r->stop);
+    pthread_cond_destroy(&r->woken);
     p2p_mutex_clear(&r->lock);
     free(r);
 }

@@ -4,6 +4,7 @@
  * (http.h). A removal through this program's own API closes the device's requests at
  * once. A removal by another process (`p2p token revoke`) is noticed within
  * UI_REVOKE_LOOK_MS, because a thread compares the lists while such requests are open.
+ * Without them it sleeps.
  */
 #ifndef P2P_UI_REVOKE_H
 #define P2P_UI_REVOKE_H
@@ -22,7 +23,8 @@ struct ui_revoker *ui_revoker_new(struct ui_access *access);
 void ui_revoker_free(struct ui_revoker *r);
 
 /* Marks the request as this device's. */
-void ui_revoke_tie(struct http_request *req, const struct p2p_device *device);
+void ui_revoke_tie(struct ui_access *access, struct http_request *req,
+                   const struct p2p_device *device);
 
 /* Closes all open requests of devices that are no longer in the list. */
 void ui_revoke_look(struct ui_access *access);
