@@ -277,7 +277,8 @@ def test_the_dashboard_shows_names(suite, world):
         return row.get("name"), row.get("name_is_claim"), row.get("kind")
 
     wait_until(lambda: shown(world.kitchen.peer_id) == ("Küche", True, "laptop"), what="the claim")
-    found = ui.api.request("GET", "/api/search", params={"q": "k.txt"}).json()["results"][0]["sources"][0]
+    search = lambda: ui.api.request("GET", "/api/search", params={"q": "k.txt"}).json()["results"]
+    found = wait_until(search, what="k.txt found")[0]["sources"][0]
     assert (found["name"], found["name_is_claim"]) == ("Küche", True)
     assert ui.api.request("POST", f"/api/peers/{world.kitchen.peer_id}/trust").status_code == 200
     assert shown(world.kitchen.peer_id)[1] is True, "the registry's word is not proof"
