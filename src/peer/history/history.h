@@ -19,7 +19,7 @@
 
 struct history; /* *returned owned*, free with history_free */
 
-#define HISTORY_KNOWN_MS 5000
+#define HISTORY_KNOWN_MS 1000
 #define HISTORY_MAX      32 /* contents that are open at a time */
 
 /* Both are borrowed until free. */
