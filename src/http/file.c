@@ -1,16 +1,11 @@
 #include "http/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "http/internal.h"
@@ -194,8 +189,6 @@ add_headers(struct http_request *req, const struct http_file *f)
     http_set_header(req, "Accept-Ranges", "bytes");
     http_set_header(req, "Content-Type",
                     f->type != NULL ? f->type : "application/octet-stream");
-    if (f->encoding != NULL)
-        http_set_header(req, "Content-Encoding", f->encoding);
     if (f->download_name == NULL)
         return;
     http_disposition(f->is_shown ? "inline" : "attachment", f->download_name,
@@ -304,10 +297,9 @@ http_reply_file(struct http_request *req, const struct http_file *f)
     if (f->etag != NULL)
         snprintf(tag, sizeof(tag), "%s", f->etag);
     else if (fstat(f->fd, &st) == 0)
-        snprintf(tag, sizeof(tag), "%llx-%llx.%lx%s%s", (unsigned long long)st.st_size,
+        snprintf(tag, sizeof(tag), "%llx-%llx.%lx", (unsigned long long)st.st_size,
                  (unsigned long long)st.st_mtim.tv_sec,
-                 (unsigned long)st.st_mtim.tv_nsec, f->encoding != NULL ? "-" : "",
-                 f->encoding != NULL ? f->encoding : "");
+                 (unsigned long)st.st_mtim.tv_nsec);
     snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
     if (http_not_modified(req, tag)) {
         drop(f);
@@ -366,129 +358,4 @@ http_type_of(const char *path)
         if (strcasecmp(dot, types[i][0]) == 0)
             return types[i][1];
     return "application/octet-stream";
-}
-
-static atomic_bool forbids_openat2;
-
-void
-http_file_forbid_openat2(bool forbid)
-{
-    forbids_openat2 = forbid;
-}
-
-/* For kernels before 5.6, and filters that do not know openat2: part after part. `path`
- * has no part that begins with a dot. */
-static int
-open_parts(int dir_fd, const char *path)
-{
-    int at = dir_fd, next;
-    char part[NAME_MAX + 1];
-
-    do {
-        size_t len = strcspn(path, "/");
-        bool is_last = path[len] == '\0';
-        errno = ENOENT;
-        next = -1;
-        if (len > 0 && len < sizeof(part)) {
-            memcpy(part, path, len);
-            part[len] = '\0';
-            next = openat(at, part,
-                          O_NOFOLLOW | O_CLOEXEC |
-                              (is_last ? O_RDONLY | O_NONBLOCK : O_PATH | O_DIRECTORY));
-        }
-        if (at != dir_fd)
-            close(at);
-        at = next;
-        path += is_last ? len : len + 1;
-    } while (at >= 0 && *path != '\0');
-    return at;
-}
-
-static int
-open_beneath(int dir_fd, const char *path)
-{
-    int fd;
-    struct open_how how = {
-        .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    };
-
-    if (*path == '/' || *path == '.' || strstr(path, "/.") != NULL ||
-        strchr(path, '\\') != NULL) {
-        errno = ENOENT;
-        return -1;
-    }
-    fd = forbids_openat2 ? -1
-                         : (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
-    if (fd < 0 && (forbids_openat2 || errno == ENOSYS || errno == EPERM))
-        fd = open_parts(dir_fd, path);
-    return fd;
-}
-
-/* Opens a regular file; -1: there is none. */
-static int
-open_page(int dir_fd, const char *path, struct stat *st)
-{
-    int fd = open_beneath(dir_fd, path);
-
-    if (fd < 0 || (fstat(fd, st) == 0 && S_ISREG(st->st_mode)))
-        return fd;
-    close(fd);
-    return -1;
-}
-
-static bool
-is_older(const struct stat *a, const struct stat *b)
-{
-    return a->st_mtim.tv_sec != b->st_mtim.tv_sec
-               ? a->st_mtim.tv_sec < b->st_mtim.tv_sec
-               : a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
-}
-
-/* The compressed copy of a page, unless the page was changed since; -1: there is
- * none. */
-static int
-open_packed(int dir_fd, const char *path, const struct stat *page, struct stat *st)
-{
-    char name[1024 + sizeof(".gz")];
-    int fd;
-
-    snprintf(name, sizeof(name), "%s.gz", path);
-    fd = open_page(dir_fd, name, st);
-    if (fd < 0 || !is_older(st, page))
-        return fd;
-    close(fd);
-    return -1;
-}
-
-void
-http_reply_static(struct http_request *req, int dir_fd, const char *path)
-{
-    size_t len = strlen(path);
-    struct http_file file = {.fd = -1};
-    struct stat st, packed;
-    char full[1024];
-    int fd = -1;
-
-    snprintf(full, sizeof(full), "%s%s", path,
-             len == 0 || path[len - 1] == '/' ? "index.html" : "");
-    if (len < sizeof(full) - 16)
-        file.fd = open_page(dir_fd, full, &st);
-    if (file.fd < 0) {
-        http_fail(req, 404, "not_found", "there is no such page");
-        return;
-    }
-    http_set_header(req, "Cache-Control", "no-cache");
-    http_set_header(req, "Vary", "Accept-Encoding");
-    if (http_accepts_gzip(http_header(req, "Accept-Encoding")))
-        fd = open_packed(dir_fd, full, &st, &packed);
-    if (fd >= 0) {
-        close(file.fd);
-        file.fd = fd;
-        file.encoding = "gzip";
-        st = packed;
-    }
-    file.size = (uint64_t)st.st_size;
-    file.type = http_type_of(full);
-    http_reply_file(req, &file);
 }

@@ -35,7 +35,6 @@ struct http_file {
     const struct http_source_of_bytes *source;
     uint64_t size;
     const char *etag;     /* without quotes; NULL: from size and mtime of the file */
-    const char *encoding; /* how the bytes are compressed: "gzip"; NULL: not at all */
     const char *type;     /* NULL: application/octet-stream */
     /* If not NULL, the answer has Content-Disposition: attachment with this name
      * (UTF-8), and a Content-Security-Policy that makes the file harmless if a browser
@@ -55,17 +54,8 @@ struct http_file {
  */
 void http_reply_file(struct http_request *req, const struct http_file *file);
 
-/*
- * Answers with the file `path` (decoded, relative) of this directory. Links are not
- * followed, and names that begin with a dot are not found. "" and "x/" stand for
- * index.html in that folder. A client that accepts gzip gets the compressed copy
- * `path`.gz, if there is one that is not older than the file.
- */
-void http_reply_static(struct http_request *req, int dir_fd, const char *path);
 /* The content type that the end of this name stands for. */
 const char *http_type_of(const char *path);
-/* For tests: behaves like a kernel without openat2. */
-void http_file_forbid_openat2(bool forbid);
 
 /* Parses one byte range of a Range header for a file of this size. */
 enum http_range { HTTP_RANGE_NONE, HTTP_RANGE_PART, HTTP_RANGE_BAD };

@@ -5,9 +5,8 @@
  *
  * Routes: /ready (prepared answer), /item/{name}, /tree/{name*} (parameters told back),
  * /json (POST, PUT; 1000 bytes at most), /version (long poll), /events (SSE, 3 kept),
- * /pages/{path*} (a folder with index.html, page.js with a packed
- * copy, and a link out of it), /long (waits for the
- * gate in a worker), /nothing (a handler that forgets to answer), /upload (multipart),
+ * /pages/{name} (a folder with index.html), /long (waits for the gate in a worker),
+ * /nothing (a handler that forgets to answer), /upload (multipart),
  * /arrivals (ten bytes, of which the first n_arrived are there; below 0: it breaks
  * off).
  */
@@ -28,7 +27,6 @@
 
 extern struct http_server *server; /* NULL once stop_serving has been called */
 extern unsigned body_timeout_ms;   /* set it before start_http */
-extern int pages_fd;               /* the folder of /pages */
 extern struct http_waitlist *waiters;
 extern struct http_sse *events;
 extern _Atomic int version;          /* what /version answers */
