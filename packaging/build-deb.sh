@@ -11,6 +11,10 @@ out=${1:-$top/build/deb}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 version=$(cat "$top/VERSION")
+# Debian's flags leave the folder of the build out of the debug information, but only if its name has
+# no other characters than these.
+export TMPDIR="${TMPDIR:-/tmp}"
+case $TMPDIR in *[!-+:.0-9a-zA-Z~/_]*) TMPDIR=/tmp ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
