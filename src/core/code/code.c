@@ -97,6 +97,7 @@ static enum p2p_err
 say_word(const char *text, char *why, size_t cap)
 {
     const char *near = nearest(text);
+    const int most = P2P_CODE_TEXT; /* for compilers that expect any length */
 
     if (strlen(text) < P2P_CODE_PREFIX)
         snprintf(why, cap,
@@ -104,9 +105,10 @@ say_word(const char *text, char *why, size_t cap)
                  "word",
                  text);
     else if (near != NULL)
-        snprintf(why, cap, "\"%s\" is not a word of a code; \"%s\" is", text, near);
+        snprintf(why, cap, "\"%.*s\" is not a word of a code; \"%s\" is", most, text,
+                 near);
     else
-        snprintf(why, cap, "\"%s\" is not a word of a code", text);
+        snprintf(why, cap, "\"%.*s\" is not a word of a code", most, text);
     return P2P_ERR_USAGE;
 }
 

@@ -132,9 +132,9 @@ p2p_folder_copy_base(struct p2p_download *dl, struct folder_file *file)
         return P2P_OK;
     if (p2p_root_open_file(dl->opt.downloads, file->base, &fd, &st) == P2P_OK &&
         (uint64_t)st.st_size == file->size)
-        err = (data = malloc(file->size + 1)) != NULL ? P2P_OK : P2P_ERR_NOMEM;
+        err = (data = malloc((size_t)file->size + 1)) != NULL ? P2P_OK : P2P_ERR_NOMEM;
     if (err == P2P_OK)
-        err = p2p_pread_full(fd, data, file->size, 0);
+        err = p2p_pread_full(fd, data, (size_t)file->size, 0);
     if (err == P2P_OK)
         err = p2p_folder_check_root(file, data);
     p2p_fd_close(&fd);
