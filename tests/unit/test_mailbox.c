@@ -308,7 +308,7 @@ what_is_known_goes_along(void **state)
     assert_int_equal(lstat(scratch_path(&f->scratch, "root/name with spaces"), &st), 0);
     old.size = 3;
     old.inode = st.st_ino;
-    old.mtime_ns = st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    old.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     assert_int_equal(p2p_mailbox_take(f->root, "name with spaces", &old), P2P_OK);
     seen = visit(f);
     assert_int_equal(seen.count, 1);

@@ -133,7 +133,7 @@ the_rest_is_refused(void **state)
 static void
 a_change_on_disk_is_another_version(void **state)
 {
-    static const struct timespec later[2] = {{4000000000, 0}, {4000000000, 0}};
+    static const struct timespec later[2] = {{2000000000, 0}, {2000000000, 0}};
     struct ui_web_page page;
     struct ui_web *old, *new;
 

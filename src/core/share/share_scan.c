@@ -64,7 +64,7 @@ is_too_fresh(const struct p2p_file_state *state)
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    int64_t age = now.tv_sec * 1000000000 + now.tv_nsec - state->ctime_ns;
+    int64_t age = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - state->ctime_ns;
     return age >= 0 && age < CLOCK_GRAIN_NS;
 }
 
