@@ -55,7 +55,7 @@ struct p2p_conn_options {
  */
 P2P_MUST_CHECK enum p2p_err p2p_conn_open(const struct p2p_conn_options *opt,
                                           struct p2p_conn **out);
-/* Sends CLOSE or DONE if possible, but see p2p_conn_has_all; accepts NULL. */
+/* Sends CLOSE or DONE if possible, but not as a guest; accepts NULL. */
 void p2p_conn_close(struct p2p_conn *conn);
 
 /* What the peer of a link tells its guest first. The texts are its claims, and can be
@@ -73,8 +73,10 @@ struct p2p_welcome {
  * PASSPHRASE if the PIN is wrong or missing, and RATE_LIMITED after too many of them.
  */
 const struct p2p_welcome *p2p_conn_welcome(const struct p2p_conn *conn);
-/* The guest has everything: only then it sends CLOSE, which tells the peer so. */
-void p2p_conn_has_all(struct p2p_conn *conn);
+/* A guest has everything that it wants: says so, and waits until the other side has
+ * heard it and closes the connection. Then only p2p_conn_close may follow. False: it has
+ * not closed it in time, or cannot be told. */
+P2P_MUST_CHECK bool p2p_conn_end_visit(struct p2p_conn *conn, unsigned timeout_ms);
 /* The address that was used, as it was given. Borrowed until close. */
 const struct p2p_addr *p2p_conn_address(const struct p2p_conn *conn);
 const struct p2p_id *

@@ -18,6 +18,8 @@ enum {
 
 /* ---- the list ---- */
 
+#define END_MS 5000 /* for the sender to hear the end */
+
 static enum p2p_err
 add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
 {
@@ -218,13 +220,17 @@ visit_open(struct visit *v, const char *link, const struct visit_options *opt)
 void
 visit_finish(struct visit *v, const struct visit_options *opt)
 {
-    struct p2p_conn *conn = NULL;
+    bool is_told = false;
 
-    if (connect_to(v, opt, &conn) == P2P_OK)
-        p2p_conn_has_all(conn);
-    else
+    for (int tries = 0; tries < 2 && !is_told; tries++) {
+        struct p2p_conn *conn = NULL;
+
+        if (connect_to(v, opt, &conn) == P2P_OK)
+            is_told = p2p_conn_end_visit(conn, END_MS);
+        p2p_conn_close(conn);
+    }
+    if (!is_told)
         cli_say("cannot tell the sender that everything has arrived");
-    p2p_conn_close(conn);
 }
 
 void

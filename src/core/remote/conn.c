@@ -149,7 +149,7 @@ say_goodbye(struct p2p_conn *conn)
     size_t sent;
     enum p2p_err err;
 
-    if (conn->broken || (conn->is_guest && !conn->has_all))
+    if (conn->broken || conn->is_guest) /* p2p_conn_end_visit */
         return;
     err = conn->protocol == 1 ? p2p_conn_put1(conn, &done)
                               : p2p_conn_put(conn, &close_msg);

@@ -1,6 +1,9 @@
 /* A connection as the guest of a link: the messages of protocol 2 in frames that only
  * the channel seals, after a WELCOME (PROTOCOL.md, "Links"). */
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "core/remote/conn_internal.h"
 
@@ -112,8 +115,25 @@ p2p_conn_welcome(const struct p2p_conn *conn)
     return conn->is_guest ? &conn->welcome : NULL;
 }
 
-void
-p2p_conn_has_all(struct p2p_conn *conn)
+bool
+p2p_conn_end_visit(struct p2p_conn *conn, unsigned timeout_ms)
 {
-    conn->has_all = true;
+    const struct p2p_msg close_msg = {.type = P2P_MSG_CLOSE};
+    uint64_t end_ms = p2p_now_ms() + timeout_ms, now_ms = 0;
+    enum p2p_err err = p2p_conn_put(conn, &close_msg);
+    uint8_t rest[4096];
+    ssize_t n = -1;
+
+    if (err == P2P_OK)
+        err = p2p_conn_flush(conn);
+    conn->broken = true; /* nothing more is said */
+    while (err == P2P_OK && n != 0 && (now_ms = p2p_now_ms()) < end_ms) {
+        struct pollfd on = {.fd = conn->fd, .events = POLLIN};
+
+        if (poll(&on, 1, (int)(end_ms - now_ms)) > 0)
+            n = recv(conn->fd, rest, sizeof(rest), MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            n = 0;
+    }
+    return n == 0;
 }

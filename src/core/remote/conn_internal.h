@@ -30,7 +30,6 @@ struct p2p_conn {
     struct p2p_direction send, receive;
     struct p2p_session1 *session1; /* protocol 1 */
     bool is_guest; /* of a link: the messages of protocol 2, which the channel seals */
-    bool has_all;  /* a guest has everything that it wants */
     struct p2p_welcome welcome;
     uint8_t *in; /* received; in_start..in_end is not yet parsed */
     size_t in_cap, in_start, in_end;
