@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/print/print.h"
 #include "p2p/array.h"
@@ -18,7 +19,9 @@ enum {
 
 /* ---- the list ---- */
 
-#define END_MS 5000 /* for the sender to hear the end */
+#define END_MS  5000 /* for the sender to hear the end */
+#define TELL_MS 65000
+#define PAUSE_S 2
 
 static enum p2p_err
 add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
@@ -220,15 +223,19 @@ visit_open(struct visit *v, const char *link, const struct visit_options *opt)
 void
 visit_finish(struct visit *v, const struct visit_options *opt)
 {
+    uint64_t last_ms = p2p_now_ms() + TELL_MS;
     bool is_told = false;
+    enum p2p_err err;
 
-    for (int tries = 0; tries < 2 && !is_told; tries++) {
+    /* The registry may have no place for another call just now. */
+    do {
         struct p2p_conn *conn = NULL;
 
-        if (connect_to(v, opt, &conn) == P2P_OK)
+        if ((err = connect_to(v, opt, &conn)) == P2P_OK)
             is_told = p2p_conn_end_visit(conn, END_MS);
         p2p_conn_close(conn);
-    }
+    } while (!is_told && err != P2P_ERR_CANCELLED && err != P2P_ERR_NOT_FOUND &&
+             p2p_now_ms() < last_ms && sleep(PAUSE_S) == 0);
     if (!is_told)
         cli_say("cannot tell the sender that everything has arrived");
 }
