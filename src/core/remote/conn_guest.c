@@ -1,9 +1,6 @@
 /* A connection as the guest of a link: the messages of protocol 2 in frames that only
  * the channel seals, after a WELCOME (PROTOCOL.md, "Links"). */
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "core/remote/conn_internal.h"
 
@@ -119,21 +116,17 @@ bool
 p2p_conn_end_visit(struct p2p_conn *conn, unsigned timeout_ms)
 {
     const struct p2p_msg close_msg = {.type = P2P_MSG_CLOSE};
-    uint64_t end_ms = p2p_now_ms() + timeout_ms, now_ms = 0;
+    uint64_t end_ms = p2p_now_ms() + timeout_ms;
     enum p2p_err err = p2p_conn_put(conn, &close_msg);
     uint8_t rest[4096];
-    ssize_t n = -1;
+    size_t len;
 
     if (err == P2P_OK)
         err = p2p_conn_flush(conn);
     conn->broken = true; /* nothing more is said */
-    while (err == P2P_OK && n != 0 && (now_ms = p2p_now_ms()) < end_ms) {
-        struct pollfd on = {.fd = conn->fd, .events = POLLIN};
-
-        if (poll(&on, 1, (int)(end_ms - now_ms)) > 0)
-            n = recv(conn->fd, rest, sizeof(rest), MSG_DONTWAIT);
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            n = 0;
-    }
-    return n == 0;
+    if (err != P2P_OK)
+        return false;
+    while (err == P2P_OK)
+        err = p2p_net_read_some(conn->fd, rest, sizeof(rest), end_ms, &len);
+    return err == P2P_ERR_CLOSED;
 }
